@@ -1,0 +1,33 @@
+//! Compiles `proto/` with protox (no external protoc): message types, the server and client of every
+//! service, the protobuf JSON mapping, and the descriptor set that reflection serves.
+use std::{env, error::Error, path::PathBuf};
+
+use prost::Message as _;
+
+const PROTOS: [&str; 3] =
+    ["chancery/v1/event.proto", "chancery/v1/audit_service.proto", "chancery/v1/catalog_service.proto"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=migrations");
+    println!("cargo:rerun-if-changed=src/catalog/data");
+
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).include_source_info(true).open_files(PROTOS)?;
+    let descriptors = compiler.file_descriptor_set();
+    let encoded = compiler.encode_file_descriptor_set();
+    std::fs::write(out.join("descriptors.bin"), &encoded)?;
+
+    tonic_prost_build::configure()
+        .compile_well_known_types(true)
+        .extern_path(".google.protobuf", "::pbjson_types")
+        .bytes(".chancery.v1")
+        .btree_map(".chancery.v1")
+        .compile_fds(descriptors.clone())?;
+    pbjson_build::Builder::new()
+        .register_descriptors(&descriptors.encode_to_vec())?
+        .btree_map([".chancery.v1"])
+        .build(&[".chancery.v1", ".google.rpc"])?;
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! The composition root: the only file that sees everything. Starts a server in order (settings,
+//! catalog, store, listeners), keeps its health, and ends it in order.
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch, time::sleep};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{
+    catalog::{Catalog, CatalogError},
+    clock::{Clock, SystemClock},
+    config::{ConfigError, MigrateArgs, ServeArgs, ServeConfig},
+    grpc::{audit::Audit, catalog::CatalogRpc},
+    ingest::Ingest,
+    query::token::Tokens,
+    server::{self, ServeError, admin},
+    store::{self, Store, StoreError, StoreUrl},
+    telemetry::{self, Metrics},
+};
+
+/// How often the store is asked whether it is ready.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
+/// Between the moment health says NOT_SERVING and the moment the listener closes, so that load balancers
+/// hear of it first.
+const NOTICE: Duration = Duration::from_millis(200);
+
+/// Why a command ended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A catalog file cannot be read.
+    #[error("catalog file {0}: {1}")]
+    CatalogFile(PathBuf, std::io::Error),
+    /// A catalog file is wrong.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The store cannot be used.
+    #[error("store {0}: {1}")]
+    Store(StoreUrl, StoreError),
+    /// A port cannot be bound.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// A signal handler cannot be installed.
+    #[error("cannot handle signals: {0}")]
+    Signal(std::io::Error),
+    /// The listener failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The drain deadline passed, or a second signal came.
+    #[error("ended before everything was drained")]
+    NotDrained,
+}
+
+impl AppError {
+    /// The process's exit code: 2 for what the operator must change, else 1.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::CatalogFile(..) | Self::Catalog(_) => 2,
+            Self::Store(..) | Self::Listen(..) | Self::Signal(_) | Self::Serve(_) | Self::NotDrained => 1,
+        }
+    }
+}
+
+/// `chancery migrate`.
+///
+/// # Errors
+/// The store cannot be reached or its schema is not one of this program's.
+pub async fn migrate(args: MigrateArgs) -> Result<(), AppError> {
+    let url = args.resolve()?;
+    let failed = |error| AppError::Store(url.clone(), error);
+    let store = store::connect(&url).await.map_err(failed)?;
+    store.migrate().await.map_err(failed)?;
+    store.ready().await.map_err(failed)?;
+    store.close().await;
+    println!("the schema of {url} is up to date");
+    Ok(())
+}
+
+/// `chancery serve`: runs until a signal.
+///
+/// # Errors
+/// Why the server could not start or did not end cleanly.
+pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
+    let config = args.resolve()?;
+    telemetry::init(&config.log_level, config.log_format)
+        .map_err(|reason| ConfigError { setting: "log_level", reason })?;
+    let catalog = Arc::new(catalog(&config)?);
+    let store = open(&config.store).await?;
+    let failed = |error| AppError::Store(config.store.clone(), error);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // The stored key wins, so every replica and every restart has the same.
+    let proposed = [*clock.new_id().as_bytes(), *uuid::Uuid::from_u128(random()).as_bytes()].concat();
+    let key = store.shared_value("resume_token_key", &proposed).await.map_err(failed)?;
+
+    let grpc = listen(config.listen).await?;
+    let http = listen(config.admin_listen).await?;
+    let addresses = (bound(&grpc, config.listen)?, bound(&http, config.admin_listen)?);
+    let metrics = Arc::new(Metrics::default());
+    let ingest = Arc::new(Ingest::new(Arc::clone(&store), Arc::clone(&metrics)));
+    let drain = CancellationToken::new();
+    let readers = TaskTracker::new();
+    let audit = Audit {
+        catalog: Arc::clone(&catalog),
+        ingest: Arc::clone(&ingest),
+        store: Arc::clone(&store),
+        tokens: Tokens::new(&key),
+        clock,
+        metrics: Arc::clone(&metrics),
+        drain: drain.clone(),
+        readers: readers.clone(),
+    };
+
+    let mut stop = Signals::new().map_err(AppError::Signal)?;
+    let (ready_sender, ready) = watch::channel(true);
+    let health = HealthReporter::new();
+    report(&health, true).await;
+    let watching = tokio::spawn(watch_health(Arc::clone(&store), health.clone(), ready_sender.clone()));
+
+    let http_stop = CancellationToken::new();
+    let admin = admin::serve(http, admin::Admin { metrics, ready }, http_stop.clone().cancelled_owned());
+    let admin = tokio::spawn(admin);
+    tracing::info!(
+        grpc = %addresses.0,
+        admin = %addresses.1,
+        store = %config.store,
+        catalog = catalog.version(),
+        event_types = catalog.types().count(),
+        "serving"
+    );
+    let mut serving = tokio::spawn(server::serve_grpc(
+        grpc,
+        audit,
+        CatalogRpc { catalog },
+        health.clone(),
+        drain.clone().cancelled_owned(),
+    ));
+
+    tokio::select! {
+        ended = &mut serving => {
+            // The listener only ends by itself when it is broken.
+            return ended.unwrap_or(Ok(())).map_err(AppError::from);
+        }
+        () = stop.next() => {}
+    }
+    tracing::info!("draining");
+    watching.abort();
+    ready_sender.send_replace(false);
+    report(&health, false).await;
+    let drained = async {
+        sleep(NOTICE).await;
+        drain.cancel();
+        readers.close();
+        // Calls first: they wait for the sequencers, which therefore still run.
+        let _ = serving.await;
+        ingest.drain().await;
+        readers.wait().await;
+        store.close().await;
+        http_stop.cancel();
+        let _ = admin.await;
+    };
+    tokio::select! {
+        () = drained => {
+            tracing::info!("drained");
+            Ok(())
+        }
+        () = sleep(config.drain) => Err(AppError::NotDrained),
+        () = stop.next() => Err(AppError::NotDrained),
+    }
+}
+
+/// 128 random bits from the operating system.
+#[expect(clippy::disallowed_methods, reason = "a key must not come from a clock")]
+fn random() -> u128 {
+    uuid::Uuid::new_v4().as_u128()
+}
+
+fn catalog(config: &ServeConfig) -> Result<Catalog, AppError> {
+    let mut files = Vec::new();
+    for path in &config.catalog {
+        let text =
+            std::fs::read_to_string(path).map_err(|error| AppError::CatalogFile(path.clone(), error))?;
+        files.push((path.display().to_string(), text));
+    }
+    let files = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    Ok(Catalog::load(files, config.accept_unknown.clone())?)
+}
+
+/// Opens the store. SQLite is brought up to date here, because the process owns the file; a PostgreSQL
+/// schema is `chancery migrate`'s, because replicas of different versions may be running.
+async fn open(url: &StoreUrl) -> Result<Arc<dyn Store>, AppError> {
+    let failed = |error| AppError::Store(url.clone(), error);
+    let store = store::connect(url).await.map_err(failed)?;
+    if matches!(url, StoreUrl::Sqlite(_)) {
+        store.migrate().await.map_err(failed)?;
+    }
+    store.ready().await.map_err(failed)?;
+    Ok(store)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
+    TcpListener::bind(address).await.map_err(|error| AppError::Listen(address, error))
+}
+
+async fn report(health: &HealthReporter, ready: bool) {
+    let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+    for service in server::SERVICES {
+        health.set_service_status(service, status).await;
+    }
+}
+
+/// Keeps gRPC health and `/readyz` true to the store's state, and says when it changes.
+async fn watch_health(store: Arc<dyn Store>, health: HealthReporter, ready: watch::Sender<bool>) {
+    loop {
+        sleep(HEALTH_INTERVAL).await;
+        let answer = store.ready().await;
+        let now = answer.is_ok();
+        if ready.send_replace(now) != now {
+            match answer {
+                Ok(()) => tracing::info!("the store is back"),
+                Err(error) => tracing::error!(%error, "the store is not ready"),
+            }
+            report(&health, now).await;
+        }
+    }
+}
+
+/// The address of a listener, which for port 0 only the operating system knows.
+fn bound(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, AppError> {
+    listener.local_addr().map_err(|error| AppError::Listen(asked, error))
+}
+
+/// SIGTERM and SIGINT: the only place that handles signals.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: tokio::signal::unix::signal(SignalKind::terminate())?,
+            interrupt: tokio::signal::unix::signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

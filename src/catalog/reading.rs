@@ -1,0 +1,131 @@
+//! What the catalog reads out of one event: named attributes, columns, warnings. Each family module
+//! fills one; `event::admit` turns it into an event.
+use std::borrow::Cow;
+
+use super::{
+    model::{Attribute, Class, Role},
+    rejection::Violation,
+};
+use crate::proto::v1;
+
+/// Stable reasons of warnings.
+pub mod warning {
+    /// A value is outside an open list.
+    pub const VALUE_NOT_LISTED: &str = "VALUE_NOT_LISTED";
+    /// A field that the vendor documents as unused has a value.
+    pub const FIELD_NOT_DOCUMENTED: &str = "FIELD_NOT_DOCUMENTED";
+    /// The code or name is an old or misprinted spelling.
+    pub const OLD_SPELLING: &str = "OLD_SPELLING";
+    /// The event's own name is not the one the code has.
+    pub const NAME_DIFFERS: &str = "NAME_DIFFERS";
+    /// No operation lists this request type with this reason.
+    pub const OPERATION_NOT_LISTED: &str = "OPERATION_NOT_LISTED";
+    /// A parameter code or key that the catalog does not know.
+    pub const UNKNOWN_KEY: &str = "UNKNOWN_KEY";
+    /// The raw parameter text has more than one reading.
+    pub const AMBIGUOUS_PARAMETERS: &str = "AMBIGUOUS_PARAMETERS";
+    /// The record says success and failure at once; it counts as failure.
+    pub const OUTCOME_CONTRADICTORY: &str = "OUTCOME_CONTRADICTORY";
+    /// The code is unknown and the site accepts unknown codes of this family.
+    pub const UNKNOWN_CODE_ACCEPTED: &str = "UNKNOWN_CODE_ACCEPTED";
+}
+
+/// The reading of one event.
+#[derive(Default, Clone)]
+pub struct Reading {
+    pub attributes: Vec<v1::Attribute>,
+    pub warnings: Vec<v1::Warning>,
+    pub violations: Vec<Violation>,
+    pub actor: String,
+    pub subject: String,
+    pub device: String,
+}
+
+impl Reading {
+    /// Takes a value as the attribute says: names it, fills columns, checks the list. `path` is only
+    /// called when something is to be said about the value.
+    pub fn take(&mut self, attribute: &Attribute, value: &str, path: impl Fn() -> String) {
+        if attribute.class == Class::Secret {
+            self.dropped(&attribute.name);
+            return;
+        }
+        if !attribute.lists(value) {
+            let listed =
+                attribute.values.iter().map(|(value, _)| value.as_str()).collect::<Vec<_>>().join(", ");
+            if attribute.closed {
+                let description = format!("{value:?} is not a {}; one of {listed}", attribute.name);
+                self.violations.push(Violation::new(path(), description));
+                return;
+            }
+            self.warn(
+                warning::VALUE_NOT_LISTED,
+                path(),
+                format!("{value:?} is not among the documented values of {}: {listed}", attribute.name),
+            );
+        }
+        for role in &attribute.roles {
+            let column = match role {
+                Role::Actor => &mut self.actor,
+                Role::Subject => &mut self.subject,
+                Role::Device => &mut self.device,
+            };
+            if column.is_empty() {
+                value.clone_into(column);
+            }
+        }
+        self.attributes.push(v1::Attribute {
+            name: attribute.name.clone(),
+            value: value.to_owned(),
+            dropped: false,
+        });
+    }
+
+    /// Takes a value under a name that the catalog does not have.
+    pub fn take_unlisted(&mut self, name: String, value: &str) {
+        self.attributes.push(v1::Attribute { name, value: value.to_owned(), dropped: false });
+    }
+
+    /// Records that a secret value was there.
+    pub fn dropped(&mut self, name: &str) {
+        self.attributes.push(v1::Attribute { name: name.to_owned(), value: String::new(), dropped: true });
+    }
+
+    /// Adds a warning.
+    pub fn warn(&mut self, reason: &str, field: impl Into<String>, description: impl Into<String>) {
+        self.warnings.push(v1::Warning {
+            reason: reason.to_owned(),
+            field: field.into(),
+            description: description.into(),
+        });
+    }
+}
+
+/// A value, or nothing where the products write nothing: empty text, `null` in any of their spellings.
+pub fn not_null(text: &str) -> Option<&str> {
+    let trimmed = text.trim();
+    let null = trimmed.is_empty() || trimmed.eq_ignore_ascii_case("null") || trimmed == "\"null\"";
+    (!null).then_some(text)
+}
+
+/// A value without the quotes that some documents print around it, for comparing and naming.
+pub fn unquoted(text: &str) -> &str {
+    text.trim().trim_matches(['"', '\u{201c}', '\u{201d}'])
+}
+
+/// A name for a key that the catalog does not have: `prefix` and the key in snake_case.
+pub fn unlisted_name(prefix: &str, key: &str) -> String {
+    let folded: String = key
+        .chars()
+        .take(48)
+        .map(|each| if each.is_ascii_alphanumeric() { each.to_ascii_lowercase() } else { '_' })
+        .collect();
+    format!("{prefix}_{folded}")
+}
+
+/// Text of a field for a description: short enough to be echoed.
+pub fn shown(value: &str) -> Cow<'_, str> {
+    match value.char_indices().nth(64) {
+        Some((end, _)) => Cow::Owned(format!("{}...", &value[..end])),
+        None => Cow::Borrowed(value),
+    }
+}

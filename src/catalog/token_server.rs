@@ -1,0 +1,75 @@
+//! Token Server events: the type decides outcome and who the user is; details are named by their keys.
+use super::{
+    Draft, FamilyCatalog,
+    model::{Class, EventType, TokenUser},
+    reading::{Reading, not_null, unlisted_name, warning},
+};
+use crate::proto::v1::TokenServerEvent;
+
+/// The form in which types are compared: the product writes `CONSENT_GIVEN`, `CONSENT GIVEN` and
+/// `Consent given`.
+pub fn fold_type(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for word in text.split(|each: char| each == '_' || each.is_whitespace()).filter(|word| !word.is_empty()) {
+        if !folded.is_empty() {
+            folded.push('_');
+        }
+        folded.extend(word.chars().map(|each| each.to_ascii_uppercase()));
+    }
+    folded
+}
+
+/// The form in which keys of `details` are compared: letters and digits only, without case, so that
+/// `access_token`, `accessToken` and `access-token` are one key and none of them slips past the
+/// secret policy.
+pub fn fold_key(key: &str) -> String {
+    key.chars().filter(char::is_ascii_alphanumeric).map(|each| each.to_ascii_lowercase()).collect()
+}
+
+/// Reads an event whose type is `event_type`.
+pub fn read(catalog: &FamilyCatalog, event_type: &EventType, event: &TokenServerEvent) -> Draft {
+    let mut reading = read_any(catalog, event);
+    if let Some(user) = event.user_id.as_deref().and_then(not_null) {
+        user.clone_into(&mut reading.subject);
+        if event_type.user == TokenUser::Actor && reading.actor.is_empty() {
+            user.clone_into(&mut reading.actor);
+        }
+    }
+    Draft { reading, outcome: event_type.outcome, variant: String::new(), severity: None }
+}
+
+/// Names what an event of any type holds.
+pub fn read_any(catalog: &FamilyCatalog, event: &TokenServerEvent) -> Reading {
+    let mut reading = Reading::default();
+    let fields = [
+        ("client_id", &event.client_id),
+        ("user_id", &event.user_id),
+        ("client_ip", &event.client_ip),
+        ("user_agent", &event.user_agent),
+        ("transaction_id", &event.transaction_id),
+    ];
+    for (name, value) in fields {
+        let Some(value) = value.as_deref().and_then(not_null) else { continue };
+        match catalog.attributes.get(name) {
+            Some(attribute) => reading.take(attribute, value, || format!("token_server.{name}")),
+            None => reading.take_unlisted(name.to_owned(), value),
+        }
+    }
+    for (key, value) in &event.details {
+        let path = || format!("token_server.details[{key}]");
+        let known = catalog.details.get(&fold_key(key));
+        if let Some(secret) = known.filter(|attribute| attribute.class == Class::Secret) {
+            reading.dropped(&secret.name);
+            continue;
+        }
+        let Some(value) = not_null(value) else { continue };
+        match known {
+            Some(attribute) => reading.take(attribute, value, path),
+            None => {
+                reading.warn(warning::UNKNOWN_KEY, path(), "the catalog does not know this key");
+                reading.take_unlisted(unlisted_name("detail", key), value);
+            }
+        }
+    }
+    reading
+}

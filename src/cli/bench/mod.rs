@@ -1,0 +1,29 @@
+//! `chancery bench`: what a running server does, measured from the outside.
+//!
+//! Does: generated events in, events out, with as little client work as possible inside the measured
+//! time. Does not: measure the client's own JSON or tables.
+mod append;
+mod generate;
+mod query;
+mod raw;
+
+use clap::Subcommand;
+
+use super::{exit::Exit, failure::Failure};
+
+/// The commands below `chancery bench`.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Send generated events and measure batches. They stay in the log: use one of its own.
+    Append(Box<append::BenchAppendArgs>),
+    /// Stream events, count them and print none.
+    Query(Box<query::BenchQueryArgs>),
+}
+
+/// Runs the command.
+pub async fn run(command: BenchCommand) -> Result<Exit, Failure> {
+    match command {
+        BenchCommand::Append(args) => append::run(*args).await,
+        BenchCommand::Query(args) => query::run(*args).await,
+    }
+}

@@ -1,0 +1,152 @@
+//! The connection to a server: its flags, its limits, and the producer name on every call.
+//!
+//! Does: connect, make clients, bound unary calls in time. Does not: retry; `append/send.rs` does.
+//! Called by: every client command.
+use std::{future::Future, time::Duration};
+
+use clap::Args;
+use tonic::{
+    Request, Response, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
+
+use super::{failure::Failure, time};
+use crate::proto::v1::{
+    audit_service_client::AuditServiceClient, catalog_service_client::CatalogServiceClient,
+};
+
+/// Where a server listens unless it is told otherwise.
+pub const DEFAULT_SERVER: &str = "http://127.0.0.1:50051";
+
+/// Largest answer this client decodes: an AppendResponse of 1000 events with a long error each stays
+/// far below it, and so does a page of 1000 catalog entries.
+pub const DECODE_LIMIT: usize = 64 << 20;
+
+/// HTTP/2 windows. A stream of events must not wait for window updates: 4 MiB is about 2 ms of work for
+/// this client.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+
+/// A peer that vanished is noticed after two of these, on a stream that may be silent for long.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// Flags of every command that talks to a server.
+#[derive(Args, Clone, Debug)]
+pub struct ConnectArgs {
+    /// Server to talk to.
+    #[arg(long, global = true, value_name = "URL", env = "CHANCERY_SERVER", default_value = DEFAULT_SERVER)]
+    pub server: String,
+    /// Producer to act as, sent as x-chancery-producer on every call. (`--producer` of query and count
+    /// is a filter.)
+    #[arg(long = "as", global = true, value_name = "PRODUCER", env = "CHANCERY_PRODUCER")]
+    pub identity: Option<String>,
+    /// Longest wait for the answer of one call that is not a stream.
+    #[arg(long, global = true, value_name = "SPAN", default_value = "30s", value_parser = time::span)]
+    pub timeout: Duration,
+}
+
+/// The producer flag of commands that write, where the name is free for it.
+#[derive(Args, Clone, Debug)]
+pub struct ProducerArgs {
+    /// The same as --as: producer to send the events as.
+    #[arg(long, value_name = "PRODUCER")]
+    pub producer: Option<String>,
+}
+
+impl ProducerArgs {
+    /// The connection's flags with this producer in them.
+    pub fn applied(&self, connect: &ConnectArgs) -> ConnectArgs {
+        let identity = self.producer.clone().or_else(|| connect.identity.clone());
+        ConnectArgs { identity, ..connect.clone() }
+    }
+}
+
+/// A channel that names the producer on every call.
+pub type Service = InterceptedService<Channel, ProducerHeader>;
+
+/// Adds x-chancery-producer.
+#[derive(Clone, Debug)]
+pub struct ProducerHeader(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for ProducerHeader {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(producer) = &self.0 {
+            request.metadata_mut().insert("x-chancery-producer", producer.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// An open connection.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    service: Service,
+    timeout: Duration,
+}
+
+impl ConnectArgs {
+    /// Connects, so that a wrong address is told before any input is read.
+    pub async fn open(&self) -> Result<Connection, Failure> {
+        let producer = self.identity.as_deref().map(str::parse).transpose();
+        let producer =
+            producer.map_err(|_| Failure::Usage("a producer name is printable ASCII".to_owned()))?;
+        if self.server.starts_with("https:") {
+            return Err(Failure::Usage("--server: this client speaks http:// only".to_owned()));
+        }
+        let endpoint = Endpoint::from_shared(self.server.clone())
+            .map_err(|error| Failure::Usage(format!("--server {}: {error}", self.server)))?
+            .connect_timeout(Duration::from_secs(10))
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE);
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|error| Failure::Unreachable(self.server.clone(), root_cause(&error)))?;
+        let service = InterceptedService::new(channel, ProducerHeader(producer));
+        Ok(Connection { service, timeout: self.timeout })
+    }
+}
+
+impl Connection {
+    /// The bare service, for calls with a codec of their own.
+    pub fn service(&self) -> Service {
+        self.service.clone()
+    }
+
+    /// A client of AuditService.
+    pub fn audit(&self) -> AuditServiceClient<Service> {
+        AuditServiceClient::new(self.service()).max_decoding_message_size(DECODE_LIMIT)
+    }
+
+    /// A client of CatalogService.
+    pub fn catalog(&self) -> CatalogServiceClient<Service> {
+        CatalogServiceClient::new(self.service()).max_decoding_message_size(DECODE_LIMIT)
+    }
+
+    /// Waits for a unary answer, at most `--timeout`.
+    pub async fn unary<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Box<Status>> {
+        match tokio::time::timeout(self.timeout, call).await {
+            Ok(answer) => answer.map(Response::into_inner).map_err(Box::new),
+            Err(_) => {
+                let message = format!("no answer within {:?} (--timeout)", self.timeout);
+                Err(Box::new(Status::deadline_exceeded(message)))
+            }
+        }
+    }
+}
+
+/// tonic's own text is "transport error"; the operating system's, at the end of the chain, says why.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

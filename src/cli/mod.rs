@@ -1,0 +1,123 @@
+//! The command line: one file or folder per command.
+//!
+//! Does: flags, calls to a running server, output for people and for programs, exit codes.
+//! Does not: open a store, judge an event or know the catalog. Only `serve` and `migrate` run inside
+//! this process, and they are handed to `crate::app` untouched.
+//! Called by: `main.rs`, with the parsed [`Cli`].
+mod ambient;
+mod append;
+mod bench;
+mod catalog;
+mod connect;
+mod count;
+mod exit;
+mod explain;
+mod failure;
+mod filter;
+mod names;
+mod output;
+mod query;
+mod time;
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+pub use self::exit::Exit;
+use self::{failure::Failure, output::say};
+
+/// Audit events of identity products: checked, put in one order, stored, streamed back.
+#[derive(Debug, Parser)]
+#[command(name = "chancery", version, after_help = exit::help())]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(Box<crate::config::ServeArgs>),
+    /// Bring the store's tables up to date, then stop.
+    Migrate(Box<crate::config::MigrateArgs>),
+    /// Send events from NDJSON files or standard input.
+    Append(Box<append::AppendArgs>),
+    /// Stream the events that match a filter.
+    Query(Box<query::QueryArgs>),
+    /// Count the events that match a filter.
+    Count(Box<count::CountArgs>),
+    /// Look up what an event code and its fields mean.
+    #[command(subcommand)]
+    Catalog(catalog::CatalogCommand),
+    /// Measure a running server.
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
+    /// Print a completion script for a shell.
+    Completions {
+        /// Shell to write for.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs one command to its end and returns the exit code of the process: [`Exit`], or for `serve` and
+/// `migrate` that of their own error.
+pub async fn run(cli: Cli) -> ExitCode {
+    let ended = match cli.command {
+        Command::Serve(args) => return of_app(crate::app::serve(*args).await),
+        Command::Migrate(args) => return of_app(crate::app::migrate(*args).await),
+        Command::Append(args) => append::run(*args).await,
+        Command::Query(args) => query::run(*args).await,
+        Command::Count(args) => count::run(*args).await,
+        Command::Catalog(command) => catalog::run(command).await,
+        Command::Bench(command) => bench::run(command).await,
+        Command::Completions { shell } => completions(shell),
+    };
+    let exit = match ended {
+        Ok(exit) => exit,
+        Err(failure) if failure.is_closed_pipe() => Exit::Done,
+        Err(failure) => {
+            say(&format!("chancery: {failure}"));
+            failure.exit()
+        }
+    };
+    exit.into()
+}
+
+fn of_app(ended: Result<(), crate::app::AppError>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("chancery: {error}"));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {
+    // clap_complete panics when its writer fails, so it writes to memory and we to the pipe.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "chancery", &mut script);
+    io::stdout().write_all(&script)?;
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_is_unique_in_its_command() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_lists_every_exit_code() {
+        let help = Cli::command().render_help().to_string();
+        for exit in Exit::ALL {
+            assert!(help.contains(&format!("{}  {}", exit.code(), exit.meaning())), "{exit:?} is missing");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Every setting: its default, unit and meaning. A setting is a flag, an environment variable or a line
+//! of the configuration file; the first of these that is given wins. All are checked before a port is
+//! bound.
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+
+use crate::{catalog::model::Family, store::StoreUrl, telemetry::LogFormat};
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:50051";
+const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9464";
+const DEFAULT_STORE: &str = "sqlite:chancery.db";
+const DEFAULT_LOG_LEVEL: &str = "info";
+const DEFAULT_DRAIN_SECONDS: u64 = 20;
+
+/// Flags of `chancery serve`.
+#[derive(clap::Args, Clone, Default, Debug)]
+pub struct ServeArgs {
+    /// Configuration file (TOML; keys are the long flag names with `_` for `-`).
+    #[arg(long, value_name = "FILE", env = "CHANCERY_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Address for gRPC [default: 127.0.0.1:50051]. Port 0 takes any free port.
+    #[arg(long, value_name = "ADDRESS", env = "CHANCERY_LISTEN")]
+    pub listen: Option<String>,
+    /// Address for health over HTTP and metrics [default: 127.0.0.1:9464].
+    #[arg(long, value_name = "ADDRESS", env = "CHANCERY_ADMIN_LISTEN")]
+    pub admin_listen: Option<String>,
+    /// Where events are stored: sqlite:PATH or postgres://... [default: sqlite:chancery.db].
+    #[arg(long, value_name = "URL", env = "CHANCERY_STORE", hide_env_values = true)]
+    pub store: Option<String>,
+    /// A further catalog file with the site's own event types; may be repeated (environment: comma
+    /// between paths) [default: none].
+    #[arg(long, value_name = "FILE", env = "CHANCERY_CATALOG", value_delimiter = ',')]
+    pub catalog: Vec<PathBuf>,
+    /// A family (cms_audit, cms_notification, as_audit, token_server) whose unknown codes are accepted
+    /// with a warning instead of refused; may be repeated [default: none].
+    #[arg(long, value_name = "FAMILY", env = "CHANCERY_ACCEPT_UNKNOWN", value_delimiter = ',')]
+    pub accept_unknown: Vec<String>,
+    /// What is logged: error, warn, info, debug, or a filter such as chancery=debug [default: info].
+    #[arg(long, value_name = "LEVEL", env = "CHANCERY_LOG_LEVEL")]
+    pub log_level: Option<String>,
+    /// How log lines look: text or json [default: text].
+    #[arg(long, value_name = "FORMAT", env = "CHANCERY_LOG_FORMAT")]
+    pub log_format: Option<String>,
+    /// Seconds between SIGTERM and a forced end: running calls and queued events get this long
+    /// [default: 20].
+    #[arg(long, value_name = "SECONDS", env = "CHANCERY_DRAIN_SECONDS")]
+    pub drain_seconds: Option<u64>,
+}
+
+/// Flags of `chancery migrate`.
+#[derive(clap::Args, Clone, Default, Debug)]
+pub struct MigrateArgs {
+    /// The database whose schema is brought up to date: sqlite:PATH or postgres://...
+    /// [default: sqlite:chancery.db].
+    #[arg(long, value_name = "URL", env = "CHANCERY_STORE", hide_env_values = true)]
+    pub store: Option<String>,
+}
+
+/// The configuration file.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: Option<String>,
+    admin_listen: Option<String>,
+    store: Option<String>,
+    catalog: Vec<PathBuf>,
+    accept_unknown: Vec<String>,
+    log_level: Option<String>,
+    log_format: Option<String>,
+    drain_seconds: Option<u64>,
+}
+
+/// The checked settings of a server.
+#[derive(Debug)]
+pub struct ServeConfig {
+    pub listen: SocketAddr,
+    pub admin_listen: SocketAddr,
+    pub store: StoreUrl,
+    pub catalog: Vec<PathBuf>,
+    pub accept_unknown: BTreeSet<Family>,
+    pub log_level: String,
+    pub log_format: LogFormat,
+    pub drain: Duration,
+}
+
+/// A setting that cannot be used: which one, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("setting {setting}: {reason}")]
+pub struct ConfigError {
+    pub setting: &'static str,
+    pub reason: String,
+}
+
+fn error(setting: &'static str, reason: impl ToString) -> ConfigError {
+    ConfigError { setting, reason: reason.to_string() }
+}
+
+impl ServeArgs {
+    /// Reads the configuration file, applies defaults and checks every value.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn resolve(self) -> Result<ServeConfig, ConfigError> {
+        let file = match &self.config {
+            None => File::default(),
+            Some(path) => {
+                let at =
+                    |reason: &dyn std::fmt::Display| error("config", format!("{}: {reason}", path.display()));
+                let text = std::fs::read_to_string(path).map_err(|reason| at(&reason))?;
+                toml::from_str(&text).map_err(|reason| at(&reason))?
+            }
+        };
+        let address = |setting, flag: Option<String>, file: Option<String>, default: &str| {
+            let text = flag.or(file).unwrap_or_else(|| default.to_owned());
+            text.parse().map_err(|_| error(setting, format!("{text:?} is not an address such as {default}")))
+        };
+        let families = if self.accept_unknown.is_empty() { file.accept_unknown } else { self.accept_unknown };
+        let mut accept_unknown = BTreeSet::new();
+        for family in families {
+            accept_unknown.insert(family.parse().map_err(|reason| error("accept_unknown", reason))?);
+        }
+        let drain_seconds = self.drain_seconds.or(file.drain_seconds).unwrap_or(DEFAULT_DRAIN_SECONDS);
+        if !(1..=3600).contains(&drain_seconds) {
+            return Err(error("drain_seconds", "is not between 1 and 3600"));
+        }
+        Ok(ServeConfig {
+            listen: address("listen", self.listen, file.listen, DEFAULT_LISTEN)?,
+            admin_listen: address(
+                "admin_listen",
+                self.admin_listen,
+                file.admin_listen,
+                DEFAULT_ADMIN_LISTEN,
+            )?,
+            store: store(self.store.or(file.store))?,
+            catalog: if self.catalog.is_empty() { file.catalog } else { self.catalog },
+            accept_unknown,
+            log_level: self.log_level.or(file.log_level).unwrap_or_else(|| DEFAULT_LOG_LEVEL.to_owned()),
+            log_format: match self.log_format.or(file.log_format) {
+                None => LogFormat::Text,
+                Some(text) => text.parse().map_err(|reason| error("log_format", reason))?,
+            },
+            drain: Duration::from_secs(drain_seconds),
+        })
+    }
+}
+
+impl MigrateArgs {
+    /// The database to migrate.
+    ///
+    /// # Errors
+    /// The address is not one.
+    pub fn resolve(self) -> Result<StoreUrl, ConfigError> {
+        store(self.store)
+    }
+}
+
+fn store(text: Option<String>) -> Result<StoreUrl, ConfigError> {
+    text.as_deref().unwrap_or(DEFAULT_STORE).parse().map_err(|reason| error("store", reason))
+}

@@ -1,0 +1,95 @@
+//! An event's way from the wire to the sequencer, one type per thing that was checked:
+//!
+//! `NewEvent` --[`ParsedEvent::parse`]--> [`ParsedEvent`] --[`admit`]--> [`ValidEvent`]
+//! --[`seal`]--> [`SealedEvent`]
+//!
+//! Each type has private fields and one function that makes it, in the same file: appending something
+//! unchecked does not compile. All of it is pure. Callers: `ingest`, `grpc::audit`.
+pub mod limits;
+mod new;
+mod sealed;
+mod valid;
+
+use std::fmt;
+
+pub use new::ParsedEvent;
+pub use sealed::{Columns, Receipt, SealedEvent, attribute_needle, attribute_text, leaf_hash, seal};
+pub use valid::{RefusedEvent, ValidEvent, admit};
+
+/// The default log.
+pub const DEFAULT_LOG: &str = "main";
+
+/// Name of a log: 1 to 64 of `a-z 0-9 - _ .`, beginning with a letter or digit.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct LogName(String);
+
+impl LogName {
+    /// Checks a name as submitted; the empty name is the default log.
+    ///
+    /// # Errors
+    /// What a name may be.
+    pub fn parse(name: &str) -> Result<Self, &'static str> {
+        if name.is_empty() {
+            return Ok(Self(DEFAULT_LOG.to_owned()));
+        }
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+        let first =
+            name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        if name.len() > 64 || !first || !name.bytes().all(allowed) {
+            return Err(
+                "a log name has 1 to 64 characters of a-z, 0-9, \"-\", \"_\" and \".\", beginning with a letter or a digit",
+            );
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LogName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who sent an event, as the server knows it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Producer(String);
+
+impl Producer {
+    /// Checks a producer's name.
+    ///
+    /// # Errors
+    /// What a name may be.
+    pub fn parse(name: &str) -> Result<Self, &'static str> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/@".contains(&byte);
+        if name.is_empty() || name.len() > 128 || !name.bytes().all(allowed) {
+            return Err(
+                "a producer name has 1 to 128 characters of A-Z, a-z, 0-9, \"-\", \"_\", \".\", \":\", \"/\" and \"@\"",
+            );
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// The producer of a caller that does not say who it is.
+    pub fn anonymous() -> Self {
+        Self("anonymous".to_owned())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Microseconds since 1970 as a protobuf timestamp.
+pub fn timestamp(micros: i64) -> pbjson_types::Timestamp {
+    pbjson_types::Timestamp {
+        seconds: micros.div_euclid(1_000_000),
+        // A remainder below 1,000,000 microseconds is below 1,000,000,000 nanoseconds.
+        nanos: i32::try_from(micros.rem_euclid(1_000_000) * 1_000).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,248 @@
+//! `AuditService`: parse, call, convert. The rules are in `event`, `catalog`, `ingest` and `query`.
+use std::{pin::Pin, sync::Arc};
+
+use futures::{Stream, StreamExt as _, stream};
+use prost::Message as _;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{Request, Response, Status};
+
+use super::{append, convert, status};
+use crate::{
+    catalog::Catalog,
+    clock::Clock,
+    event::{LogName, Producer},
+    ingest::Ingest,
+    proto::v1::{self, audit_service_server::AuditService},
+    query::{
+        self, End, Order, Part, Query,
+        predicate::Predicate,
+        token::{Scope, TokenFault, Tokens},
+    },
+    store::{CountRequest, GroupColumn, Key, Store, StoredEvent},
+    telemetry::Metrics,
+};
+
+/// Rows that a count may have.
+const MAX_COUNT_ROWS: u32 = 10_000;
+
+/// What the service needs.
+pub struct Audit {
+    pub catalog: Arc<Catalog>,
+    pub ingest: Arc<Ingest>,
+    pub store: Arc<dyn Store>,
+    pub tokens: Tokens,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    /// Cancelled when the server begins to go away.
+    pub drain: CancellationToken,
+    /// Readers of running queries.
+    pub readers: TaskTracker,
+}
+
+type QueryStream = Pin<Box<dyn Stream<Item = Result<v1::QueryResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl AuditService for Audit {
+    async fn append(
+        &self,
+        request: Request<v1::AppendRequest>,
+    ) -> Result<Response<v1::AppendResponse>, Status> {
+        let producer = producer(&request)?;
+        append::append(self, producer, request.into_inner()).await.map(Response::new)
+    }
+
+    type QueryStream = QueryStream;
+
+    async fn query(&self, request: Request<v1::QueryRequest>) -> Result<Response<QueryStream>, Status> {
+        let request = request.into_inner();
+        let log = log_name(&request.log)?;
+        let order = match v1::Order::try_from(request.order) {
+            Ok(v1::Order::Unspecified | v1::Order::PositionAsc) => Order::PositionAsc,
+            Ok(v1::Order::PositionDesc) => Order::PositionDesc,
+            Ok(v1::Order::OccurredDesc) => Order::OccurredDesc,
+            Err(_) => return Err(status::invalid("INVALID_ORDER", "order", "is not a known order")),
+        };
+        let predicate = predicate(request.filter.as_ref())?;
+        let scope = Scope::of(&log, &predicate);
+        let resume = match request.resume_token.as_str() {
+            "" => None,
+            token => Some(self.tokens.open(scope, order, token).map_err(|fault| match fault {
+                TokenFault::Invalid => {
+                    status::invalid("INVALID_RESUME_TOKEN", "resume_token", "is not a token of this service")
+                }
+                TokenFault::OtherQuery => status::invalid(
+                    "RESUME_TOKEN_OF_ANOTHER_QUERY",
+                    "resume_token",
+                    "belongs to another log, filter or order",
+                ),
+            })?),
+        };
+        let filter = predicate.to_string();
+        let query = Query { log, predicate, order, limit: request.limit, resume };
+        let parts = query::run(Arc::clone(&self.store), query, self.drain.clone(), &self.readers);
+        let answers =
+            Answers { tokens: self.tokens.clone(), scope, order, filter, metrics: Arc::clone(&self.metrics) };
+        let stream = ReceiverStream::new(parts).flat_map(move |part| stream::iter(answers.of(part)));
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn get_event(
+        &self,
+        request: Request<v1::GetEventRequest>,
+    ) -> Result<Response<v1::GetEventResponse>, Status> {
+        let request = request.into_inner();
+        let log = log_name(&request.log)?;
+        let by_key = !request.producer.is_empty() || !request.event_id.is_empty();
+        let position = match (request.position, by_key) {
+            (Some(position), false) => position,
+            (None, true) => {
+                let producer = Producer::parse(&request.producer)
+                    .map_err(|what| status::invalid("INVALID_PRODUCER", "producer", what))?;
+                let event_id = uuid::Uuid::try_parse(&request.event_id).map_err(|_| {
+                    status::invalid("INVALID_EVENT_ID", "event_id", "is not a UUID in its text form")
+                })?;
+                let key = Key { producer, event_id };
+                let mut known = self
+                    .store
+                    .known(&log, std::slice::from_ref(&key))
+                    .await
+                    .map_err(|e| status::store(&e))?;
+                known
+                    .remove(&key)
+                    .ok_or_else(|| no_event(&log, &format!("event id {event_id} of this producer")))?
+                    .position
+            }
+            _ => {
+                let description = "set either position, or both producer and event_id";
+                return Err(status::invalid("INVALID_EVENT_REFERENCE", "position", description));
+            }
+        };
+        let event = self.store.event_at(&log, position).await.map_err(|e| status::store(&e))?;
+        let event = event.ok_or_else(|| no_event(&log, &format!("position {position}")))?;
+        Ok(Response::new(v1::GetEventResponse { event: Some(stored(event)?) }))
+    }
+
+    async fn count_events(
+        &self,
+        request: Request<v1::CountEventsRequest>,
+    ) -> Result<Response<v1::CountEventsResponse>, Status> {
+        let request = request.into_inner();
+        let log = log_name(&request.log)?;
+        let predicate = predicate(request.filter.as_ref())?;
+        let group_by = convert::group_by(&request.group_by)?;
+        let bucket = convert::bucket(request.bucket.as_ref())?;
+        let count = CountRequest {
+            log: &log,
+            predicate: &predicate,
+            group_by: &group_by,
+            bucket,
+            limit: MAX_COUNT_ROWS + 1,
+        };
+        let counted = self.store.count(&count).await.map_err(|e| status::store(&e))?;
+        if counted.len() > MAX_COUNT_ROWS as usize {
+            let description = format!(
+                "the count has more than {MAX_COUNT_ROWS} rows; narrow the filter, group by less or widen the bucket"
+            );
+            return Err(status::invalid("TOO_MANY_GROUPS", "group_by", description));
+        }
+        let ungrouped = group_by.is_empty() && bucket.is_none();
+        let rows: Vec<_> = counted
+            .into_iter()
+            .filter(|row| row.count > 0 || !ungrouped)
+            .map(|row| convert::count_row(row, &group_by))
+            .collect();
+        let total = rows.iter().map(|row| row.count).sum();
+        Ok(Response::new(v1::CountEventsResponse { rows, total }))
+    }
+}
+
+/// Turns the parts of one query into messages.
+struct Answers {
+    tokens: Tokens,
+    scope: Scope,
+    order: Order,
+    filter: String,
+    metrics: Arc<Metrics>,
+}
+
+impl Answers {
+    fn of(&self, part: Part) -> Vec<Result<v1::QueryResponse, Status>> {
+        match part {
+            Part::Page { events, head } => {
+                self.metrics.queried(events.len());
+                events.into_iter().map(|event| self.event(event, head)).collect()
+            }
+            Part::Summary { returned, scanned, head, end, cursor } => {
+                let summary = v1::QuerySummary {
+                    returned,
+                    scanned,
+                    head_position: head,
+                    end_reason: match end {
+                        End::Complete => v1::EndReason::Complete,
+                        End::Limit => v1::EndReason::Limit,
+                    } as i32,
+                    filter: self.filter.clone(),
+                };
+                vec![Ok(v1::QueryResponse {
+                    resume_token: self.tokens.issue(self.scope, cursor),
+                    payload: Some(v1::query_response::Payload::Summary(summary)),
+                })]
+            }
+            Part::Failed(error) => vec![Err(status::store(&error))],
+            Part::Draining => vec![Err(status::draining())],
+        }
+    }
+
+    fn event(&self, event: StoredEvent, head: u64) -> Result<v1::QueryResponse, Status> {
+        let cursor = query::after(self.order, &event, head);
+        Ok(v1::QueryResponse {
+            resume_token: self.tokens.issue(self.scope, cursor),
+            payload: Some(v1::query_response::Payload::Event(stored(event)?)),
+        })
+    }
+}
+
+/// A stored record with what is not part of it.
+fn stored(event: StoredEvent) -> Result<v1::Event, Status> {
+    let position = event.position;
+    let mut message = v1::Event::decode(event.record.as_slice()).map_err(|error| {
+        tracing::error!(position, %error, "a stored record cannot be read");
+        status::internal()
+    })?;
+    message.position = Some(position);
+    message.leaf_hash = event.leaf_hash.into();
+    Ok(message)
+}
+
+fn no_event(log: &LogName, what: &str) -> Status {
+    status::not_found("EVENT_NOT_FOUND", format!("log {log} has no event with {what}"), &[])
+}
+
+pub(super) fn log_name(name: &str) -> Result<LogName, Status> {
+    LogName::parse(name).map_err(|what| status::invalid("INVALID_LOG", "log", what))
+}
+
+fn predicate(filter: Option<&v1::EventFilter>) -> Result<Predicate, Status> {
+    Predicate::of(filter).map_err(|(field, what)| {
+        let field = if field.is_empty() { "filter".to_owned() } else { format!("filter.{field}") };
+        status::invalid("INVALID_FILTER", &field, what)
+    })
+}
+
+/// Who is calling. Until callers authenticate, what they say in `x-chancery-producer`.
+fn producer<T>(request: &Request<T>) -> Result<Producer, Status> {
+    match request.metadata().get("x-chancery-producer") {
+        None => Ok(Producer::anonymous()),
+        Some(name) => name
+            .to_str()
+            .map_err(|_| "the name is not ASCII")
+            .and_then(Producer::parse)
+            .map_err(|what| status::invalid("INVALID_PRODUCER", "x-chancery-producer", what)),
+    }
+}
+
+/// The columns a count can be grouped by, by name.
+pub(super) fn group_column(name: &str) -> Option<GroupColumn> {
+    GroupColumn::ALL.into_iter().find(|column| column.name() == name)
+}

@@ -1,0 +1,200 @@
+//! Errors on the wire: the only place that makes a `tonic::Status`.
+//!
+//! Every error carries `ErrorInfo` (domain `chancery.v1`, a stable reason), bad input also `BadRequest`
+//! with field paths, `UNAVAILABLE` always `RetryInfo`. Causes of databases and libraries go to the log.
+//!
+//! Details travel in one HTTP/2 header, and clients refuse headers above 8 to 16 KiB, so the number and
+//! the length of violations are bounded.
+use std::{collections::HashMap, time::Duration};
+
+use prost::Message as _;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::{catalog::rejection::Rejection, ingest::SubmitError, proto::google::rpc, store::StoreError};
+
+const DOMAIN: &str = "chancery.v1";
+/// Violations of one status, and bytes of one description: 20 of 300 bytes stay below 8 KiB encoded.
+const MOST_VIOLATIONS: usize = 20;
+const MOST_DESCRIPTION: usize = 240;
+const MOST_FIELD: usize = 96;
+/// What a client is told to wait before it tries again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A refused request: the reason, the field and what would be accepted.
+pub fn invalid(reason: &str, field: &str, description: impl Into<String>) -> Status {
+    let description = description.into();
+    let message = if field.is_empty() { description.clone() } else { format!("{field}: {description}") };
+    let mut details = info(reason, HashMap::new());
+    details.add_bad_request_violation(field, short(&description, MOST_DESCRIPTION));
+    Status::with_error_details(Code::InvalidArgument, short(&message, 1024), details)
+}
+
+/// One refused event, as the error of its result. `path` is the event's own path or empty.
+pub fn rejected(index: usize, rejection: &Rejection) -> Status {
+    rejected_batch(&[(index, rejection)])
+}
+
+/// A batch refused because of these events.
+pub fn rejected_batch(rejections: &[(usize, &Rejection)]) -> Status {
+    let Some((_, first)) = rejections.first() else {
+        return internal();
+    };
+    let mut metadata = HashMap::from([
+        ("refused_events".to_owned(), rejections.len().to_string()),
+        ("first_index".to_owned(), rejections[0].0.to_string()),
+    ]);
+    if !first.nearest.is_empty() {
+        metadata.insert("nearest".to_owned(), short(&first.nearest.join(", "), MOST_DESCRIPTION));
+    }
+    let mut violations = rejections.iter().flat_map(|(index, rejection)| {
+        rejection
+            .violations
+            .iter()
+            .map(move |violation| (path(*index, &violation.field), &violation.description))
+    });
+    let shown: Vec<_> = violations.by_ref().take(MOST_VIOLATIONS).collect();
+    let omitted = violations.count();
+    if omitted > 0 {
+        metadata.insert("violations_omitted".to_owned(), omitted.to_string());
+    }
+    let message = match shown.first() {
+        Some((field, description)) => format!("{field}: {description}"),
+        None => first.reason.as_str().to_owned(),
+    };
+    let mut details = info(first.reason.as_str(), metadata);
+    for (field, description) in shown {
+        details.add_bad_request_violation(short(&field, MOST_FIELD), short(description, MOST_DESCRIPTION));
+    }
+    Status::with_error_details(Code::InvalidArgument, short(&message, 1024), details)
+}
+
+/// Events whose ids are taken by events with other content: index, stored position.
+pub fn event_id_reused(conflicts: &[(usize, u64)]) -> Status {
+    let (first, position) = conflicts.first().copied().unwrap_or_default();
+    let metadata = HashMap::from([
+        ("conflicting_events".to_owned(), conflicts.len().to_string()),
+        ("first_index".to_owned(), first.to_string()),
+        ("stored_position".to_owned(), position.to_string()),
+    ]);
+    let message = format!(
+        "events[{first}].event_id is taken by the event at position {position}, which has other content"
+    );
+    let mut details = info("EVENT_ID_REUSED", metadata);
+    for (index, position) in conflicts.iter().take(MOST_VIOLATIONS) {
+        details.add_bad_request_violation(
+            path(*index, "event_id"),
+            format!("is taken by the event at position {position}, which has other content"),
+        );
+    }
+    Status::with_error_details(Code::AlreadyExists, message, details)
+}
+
+/// Why a submission was not committed.
+pub fn not_committed(error: SubmitError) -> Status {
+    match error {
+        SubmitError::Overloaded => {
+            unavailable("OVERLOADED", "more events are in flight than the server takes")
+        }
+        SubmitError::Draining => draining(),
+        SubmitError::StoreUnavailable => unavailable("STORE_UNAVAILABLE", "the store cannot be written now"),
+        SubmitError::Unknown => unavailable(
+            "COMMIT_OUTCOME_UNKNOWN",
+            "the store failed during the commit; send the same event ids again to learn the outcome",
+        ),
+        SubmitError::TooManyLogs => {
+            let mut details = info("TOO_MANY_LOGS", HashMap::new());
+            let subject = "open logs";
+            let description =
+                format!("this replica appends to at most {} logs", crate::ingest::MAX_OPEN_LOGS);
+            details.add_quota_failure_violation(subject, &description);
+            details.set_retry_info(Some(RETRY_AFTER));
+            Status::with_error_details(Code::ResourceExhausted, description, details)
+        }
+        SubmitError::StoreBroken => internal(),
+    }
+}
+
+/// A store failure on a read. The cause is logged here, once.
+pub fn store(error: &StoreError) -> Status {
+    match error {
+        StoreError::Unavailable(_) | StoreError::StateUnknown(_) => {
+            tracing::warn!(%error, "a read failed");
+            unavailable("STORE_UNAVAILABLE", "the store cannot be read now")
+        }
+        StoreError::Broken(_) => {
+            tracing::error!(%error, "a read failed");
+            internal()
+        }
+    }
+}
+
+/// The server is going away; another replica, or this one in a moment, will answer.
+pub fn draining() -> Status {
+    unavailable("DRAINING", "the server is shutting down")
+}
+
+/// There is no such thing.
+pub fn not_found(reason: &str, message: impl Into<String>, nearest: &[String]) -> Status {
+    let mut metadata = HashMap::new();
+    if !nearest.is_empty() {
+        metadata.insert("nearest".to_owned(), short(&nearest.join(", "), MOST_DESCRIPTION));
+    }
+    Status::with_error_details(Code::NotFound, message, info(reason, metadata))
+}
+
+/// Something that should not happen; the log says what.
+pub fn internal() -> Status {
+    Status::with_error_details(
+        Code::Internal,
+        "the server failed; its log says why",
+        info("INTERNAL", HashMap::new()),
+    )
+}
+
+/// A status as data, for the result of one event.
+pub fn as_message(status: &Status) -> rpc::Status {
+    // The details of a status are an encoded google.rpc.Status themselves.
+    rpc::Status::decode(status.details()).unwrap_or_else(|_| rpc::Status {
+        code: status.code() as i32,
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    })
+}
+
+fn unavailable(reason: &str, message: &str) -> Status {
+    let mut details = info(reason, HashMap::new());
+    details.set_retry_info(Some(RETRY_AFTER));
+    Status::with_error_details(Code::Unavailable, message, details)
+}
+
+fn info(reason: &str, metadata: HashMap<String, String>) -> ErrorDetails {
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason, DOMAIN, metadata);
+    details
+}
+
+fn path(index: usize, field: &str) -> String {
+    match field {
+        "" => format!("events[{index}]"),
+        field => format!("events[{index}].{field}"),
+    }
+}
+
+fn short(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let end = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= most).last().unwrap_or(0);
+    format!("{}...", &text[..end])
+}
+
+/// The reason of a message that is larger than the limit. tonic answers `OUT_OF_RANGE`, which exporters
+/// retry for ever; `server::oversize` puts this in its place.
+pub fn message_too_large(limit: usize) -> Status {
+    invalid(
+        "MESSAGE_TOO_LARGE",
+        "",
+        format!("the message is larger than {limit} bytes; send fewer events at a time"),
+    )
+}

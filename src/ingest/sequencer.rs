@@ -1,0 +1,149 @@
+//! The sequencer's decision: which events of a group are new, which position each takes, what each
+//! submitter hears. A pure function of the locked head, the stored keys and the group; the task in
+//! `task` runs it inside a transaction, as often as it takes.
+use std::collections::HashMap;
+
+use crate::{
+    event::{Producer, SealedEvent},
+    store::{Key, Known, Placed, Quarantined},
+};
+
+/// A log's head.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// Events in the log; the next position.
+    pub size: u64,
+}
+
+/// What one bad event does to its submission.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// All or none.
+    Atomic,
+    /// Every event for itself.
+    PerEvent,
+}
+
+/// One entry of a submission.
+pub enum Entry {
+    /// To be appended.
+    Event(Box<SealedEvent>),
+    /// To be kept in quarantine.
+    Quarantined(Box<Quarantined>),
+}
+
+/// The events of one call.
+pub struct Submission {
+    pub producer: Producer,
+    pub mode: Mode,
+    pub entries: Vec<Entry>,
+}
+
+/// What became of one entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    Accepted { position: u64 },
+    Duplicate { position: u64, leaf_hash: Vec<u8> },
+    Conflict { position: u64 },
+    Quarantined,
+    NotAttempted,
+}
+
+/// What to write, and what to answer.
+pub struct Plan<'a> {
+    pub placed: Vec<Placed<'a>>,
+    pub quarantined: Vec<(&'a Producer, &'a Quarantined)>,
+    /// The head after the write.
+    pub head: Head,
+    /// Per submission, per entry.
+    pub verdicts: Vec<Vec<Verdict>>,
+}
+
+impl Plan<'_> {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.placed.is_empty() && self.quarantined.is_empty()
+    }
+}
+
+/// The keys whose stored rows [`plan`] needs.
+pub fn keys(group: &[Submission]) -> Vec<Key> {
+    let events = group.iter().flat_map(|submission| {
+        submission.entries.iter().filter_map(|entry| match entry {
+            Entry::Event(event) => {
+                Some(Key { producer: submission.producer.clone(), event_id: event.event_id() })
+            }
+            Entry::Quarantined(_) => None,
+        })
+    });
+    events.collect()
+}
+
+/// An event's key as stored before this group, or as placed by it.
+#[derive(Clone)]
+struct Seen<'a> {
+    position: u64,
+    content_hash: &'a [u8],
+    leaf_hash: &'a [u8],
+}
+
+/// Decides a group.
+pub fn plan<'a>(head: Head, known: &'a HashMap<Key, Known>, group: &'a [Submission]) -> Plan<'a> {
+    let mut plan = Plan { placed: Vec::new(), quarantined: Vec::new(), head, verdicts: Vec::new() };
+    let mut placed_keys: HashMap<Key, Seen<'a>> = HashMap::new();
+    for submission in group {
+        let (placed, quarantined, size) = (plan.placed.len(), plan.quarantined.len(), plan.head.size);
+        let mut own_keys = Vec::new();
+        let mut verdicts = Vec::with_capacity(submission.entries.len());
+        for entry in &submission.entries {
+            let event = match entry {
+                Entry::Event(event) => event,
+                Entry::Quarantined(event) => {
+                    plan.quarantined.push((&submission.producer, event));
+                    verdicts.push(Verdict::Quarantined);
+                    continue;
+                }
+            };
+            let key = Key { producer: submission.producer.clone(), event_id: event.event_id() };
+            let stored = known.get(&key).map(|known| Seen {
+                position: known.position,
+                content_hash: &known.content_hash,
+                leaf_hash: &known.leaf_hash,
+            });
+            if let Some(seen) = stored.or_else(|| placed_keys.get(&key).cloned()) {
+                verdicts.push(match seen.content_hash == event.content_hash() {
+                    true => {
+                        Verdict::Duplicate { position: seen.position, leaf_hash: seen.leaf_hash.to_vec() }
+                    }
+                    false => Verdict::Conflict { position: seen.position },
+                });
+                continue;
+            }
+            let position = plan.head.size;
+            plan.head.size += 1;
+            plan.placed.push(Placed { position, producer: &submission.producer, event });
+            verdicts.push(Verdict::Accepted { position });
+            own_keys.push(key.clone());
+            placed_keys.insert(
+                key,
+                Seen { position, content_hash: event.content_hash(), leaf_hash: event.leaf_hash() },
+            );
+        }
+        let refused = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Conflict { .. }));
+        if submission.mode == Mode::Atomic && refused {
+            plan.placed.truncate(placed);
+            plan.quarantined.truncate(quarantined);
+            plan.head.size = size;
+            for key in own_keys {
+                placed_keys.remove(&key);
+            }
+            for verdict in &mut verdicts {
+                if !matches!(verdict, Verdict::Conflict { .. }) {
+                    *verdict = Verdict::NotAttempted;
+                }
+            }
+        }
+        plan.verdicts.push(verdicts);
+    }
+    plan
+}

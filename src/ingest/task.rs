@@ -1,0 +1,140 @@
+//! The sequencer task of one log: takes what is queued as one group, commits it, answers, repeats.
+//!
+//! The group grows by itself while the previous commit is in flight; there is no timer. A connection
+//! that failed is dropped, never used again. After a failure during COMMIT the outcome is unknown:
+//! the same group runs again on a fresh connection, and the stored keys tell what was committed.
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+
+use super::{
+    Committed, Job, SubmitError,
+    sequencer::{self, Submission},
+};
+use crate::{
+    event::LogName,
+    store::{Appender, Store, StoreError},
+    telemetry::Metrics,
+};
+
+/// Events of one transaction: enough to make the commit's fsync cheap per event, few enough that a
+/// transaction stays below some 50 ms.
+const GROUP_EVENTS: usize = 2048;
+/// How long a group is tried again while nothing of it can have been stored.
+const RETRY_FOR: Duration = Duration::from_secs(2);
+/// How long a group is tried again while its outcome is unknown.
+const RETRY_UNKNOWN_FOR: Duration = Duration::from_secs(20);
+/// Pause after the first failed try; doubles up to `LONGEST_PAUSE`.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// Longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// One log's sequencer.
+pub struct Sequencer {
+    log: LogName,
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    appender: Option<Box<dyn Appender>>,
+}
+
+impl Sequencer {
+    /// A sequencer that connects when it has something to write.
+    pub fn new(log: LogName, store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+        Self { log, store, metrics, appender: None }
+    }
+
+    /// Runs until every sender of `jobs` is gone and everything queued is answered.
+    pub async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        while let Some(first) = jobs.recv().await {
+            let mut events = first.submission.entries.len();
+            let mut group = vec![first];
+            while events < GROUP_EVENTS {
+                let Ok(next) = jobs.try_recv() else { break };
+                events += next.submission.entries.len();
+                group.push(next);
+            }
+            self.commit(group).await;
+        }
+    }
+
+    async fn commit(&mut self, group: Vec<Job>) {
+        let (submissions, replies): (Vec<_>, Vec<_>) =
+            group.into_iter().map(|job| (job.submission, (job.reply, job._permit))).unzip();
+        let answers = match self.settle(&submissions).await {
+            Err(SubmitError::StoreBroken) if submissions.len() > 1 => {
+                // One submission that the store refuses must not take the others with it.
+                let mut answers = Vec::with_capacity(submissions.len());
+                for submission in &submissions {
+                    let alone = self.settle(std::slice::from_ref(submission)).await;
+                    answers.push(alone.map(|mut committed| committed.remove(0)));
+                }
+                answers
+            }
+            Ok(committed) => committed.into_iter().map(Ok).collect(),
+            Err(error) => submissions.iter().map(|_| Err(error)).collect(),
+        };
+        for ((reply, permit), answer) in replies.into_iter().zip(answers) {
+            // The caller may be gone; what it sent is stored all the same.
+            let _ = reply.send(answer);
+            drop(permit);
+        }
+    }
+
+    /// Runs one group until its outcome is known or time is up.
+    async fn settle(&mut self, group: &[Submission]) -> Result<Vec<Committed>, SubmitError> {
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        let mut unknown = false;
+        loop {
+            let error = match self.attempt(group).await {
+                Ok(committed) => {
+                    self.metrics.commit(began.elapsed(), group.iter().map(|each| each.entries.len()).sum());
+                    return Ok(committed);
+                }
+                Err(error) => error,
+            };
+            self.appender = None;
+            let limit = match &error {
+                StoreError::Broken(_) if !unknown => {
+                    tracing::error!(log = %self.log, %error, "the store refused a group of events");
+                    return Err(SubmitError::StoreBroken);
+                }
+                StoreError::StateUnknown(_) => {
+                    unknown = true;
+                    RETRY_UNKNOWN_FOR
+                }
+                _ if unknown => RETRY_UNKNOWN_FOR,
+                _ => RETRY_FOR,
+            };
+            if began.elapsed() + pause > limit {
+                tracing::error!(log = %self.log, %error, unknown, "a group of events could not be committed");
+                return Err(if unknown { SubmitError::Unknown } else { SubmitError::StoreUnavailable });
+            }
+            tracing::debug!(log = %self.log, %error, "trying a group of events again");
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Runs one group in one transaction.
+    async fn attempt(&mut self, group: &[Submission]) -> Result<Vec<Committed>, StoreError> {
+        let appender = match &mut self.appender {
+            Some(appender) => appender,
+            empty => empty.insert(self.store.appender().await?),
+        };
+        let head = appender.begin(&self.log).await?;
+        let known = appender.known(&self.log, &sequencer::keys(group)).await?;
+        let plan = sequencer::plan(head, &known, group);
+        if plan.is_empty() {
+            appender.rollback().await?;
+        } else {
+            appender.write(&self.log, &plan).await?;
+            appender.commit().await?;
+        }
+        let tree_size = plan.head.size;
+        Ok(plan.verdicts.into_iter().map(|verdicts| Committed { verdicts, tree_size }).collect())
+    }
+}

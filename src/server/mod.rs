@@ -1,0 +1,90 @@
+//! The listeners: gRPC with its limits, and the admin port.
+//!
+//! tonic passes absent limits on as "none", where hyper has defaults of its own, so every limit is set
+//! here. The layers, from the outside in:
+//!
+//! 1. `oversize`: outermost, because it rewrites an answer that tonic makes before any service runs.
+pub mod admin;
+mod oversize;
+
+use std::{future::Future, time::Duration};
+
+use tokio::net::TcpListener;
+use tonic::transport::{Server, server::TcpIncoming};
+use tonic_health::{
+    pb::health_server::HealthServer,
+    server::{HealthReporter, HealthService},
+};
+
+use crate::{
+    event::limits::MAX_MESSAGE_BYTES,
+    grpc::{audit::Audit, catalog::CatalogRpc},
+    proto::{
+        DESCRIPTORS,
+        v1::{
+            audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT},
+            catalog_service_server::{CatalogServiceServer, SERVICE_NAME as CATALOG},
+        },
+    },
+};
+
+/// Services whose health is reported by name; the empty name is the whole server.
+pub const SERVICES: [&str; 3] = ["", AUDIT, CATALOG];
+/// Concurrent calls on one connection.
+const MAX_STREAMS: u32 = 128;
+/// Streams that the server may reset before it closes the connection.
+const MAX_LOCAL_RESETS: usize = 256;
+/// Streams that a client may reset before the server has taken them up.
+const MAX_PENDING_RESETS: usize = 20;
+/// Bytes of the headers of one call.
+const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// How often an idle connection is asked whether it still lives, and how long it may take to answer.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
+
+/// Why serving ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The listener or a connection's driver failed.
+    #[error("the gRPC listener failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The embedded descriptors cannot be read.
+    #[error("reflection cannot be served: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Serves gRPC on `listener` until `stop` resolves and the running calls have ended.
+///
+/// # Errors
+/// The transport failed.
+pub async fn serve_grpc(
+    listener: TcpListener,
+    audit: Audit,
+    catalog: CatalogRpc,
+    health: HealthReporter,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    // TCP_NODELAY: an ack must not wait for the client's delayed acknowledgement.
+    let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Server::builder()
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
+        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
+        .http2_keepalive_interval(Some(KEEPALIVE.0))
+        .http2_keepalive_timeout(Some(KEEPALIVE.1))
+        .layer(oversize::OversizeLayer)
+        .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
+        .add_service(AuditServiceServer::new(audit).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(reflection().build_v1()?)
+        // Old grpcurl speaks v1alpha only.
+        .add_service(reflection().build_v1alpha()?)
+        .serve_with_incoming_shutdown(connections, stop)
+        .await?;
+    Ok(())
+}

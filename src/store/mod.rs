@@ -1,0 +1,233 @@
+//! The store: what a database must do for Chancery, and nothing of how.
+//!
+//! Two implementations, `sqlite` and `postgres`, are held to one behaviour by one conformance suite.
+//! `sql` builds the statements that depend on a filter, for both. sqlx is used nowhere else.
+//!
+//! Writes go through an [`Appender`], which owns its database connection and belongs to one sequencer
+//! task: a write must never share a connection with a request that may be dropped half-way. Reads go
+//! through a pool, in short statements, never inside a long transaction.
+mod postgres;
+mod sql;
+mod sqlite;
+mod url;
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use async_trait::async_trait;
+pub use url::StoreUrl;
+use uuid::Uuid;
+
+use crate::{
+    event::{LogName, Producer, SealedEvent},
+    ingest::sequencer::{Head, Plan},
+    query::predicate::Predicate,
+};
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// A store failure, by what the caller must do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was committed; trying again later may succeed.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(#[source] Source),
+    /// The connection failed during COMMIT: reload the head and run the same batch again.
+    #[error("the outcome of a commit is unknown: {0}")]
+    StateUnknown(#[source] Source),
+    /// The database refused a statement or holds what it must not; trying again will not help.
+    #[error("the store refused or is broken: {0}")]
+    Broken(#[source] Source),
+}
+
+/// What makes two submissions one event.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Key {
+    pub producer: Producer,
+    pub event_id: Uuid,
+}
+
+/// A stored event's key row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Known {
+    pub position: u64,
+    pub content_hash: Vec<u8>,
+    /// Empty when the event itself is gone.
+    pub leaf_hash: Vec<u8>,
+}
+
+/// An event as it lies in the store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredEvent {
+    pub position: u64,
+    pub occurred_at: i64,
+    pub record: Vec<u8>,
+    pub leaf_hash: Vec<u8>,
+}
+
+/// Where a page begins, exclusive of what came before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PageStart {
+    /// Ascending, at this position or above.
+    From(u64),
+    /// Descending, below this position.
+    Below(u64),
+    /// By time of the event, descending: earlier, or at the same time below the position.
+    Earlier { occurred_at: i64, position: u64 },
+}
+
+/// One page of a query.
+pub struct PageRequest<'a> {
+    pub log: &'a LogName,
+    pub predicate: &'a Predicate,
+    pub start: PageStart,
+    /// Only positions below this.
+    pub head: u64,
+    /// At most this many events.
+    pub limit: u32,
+}
+
+/// A column that counts can be grouped by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GroupColumn {
+    Family,
+    Code,
+    Name,
+    Category,
+    Outcome,
+    Producer,
+}
+
+impl GroupColumn {
+    /// Every column.
+    pub const ALL: [Self; 6] =
+        [Self::Family, Self::Code, Self::Name, Self::Category, Self::Outcome, Self::Producer];
+
+    /// Name in requests and in SQL.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Family => "family",
+            Self::Code => "code",
+            Self::Name => "name",
+            Self::Category => "category",
+            Self::Outcome => "outcome",
+            Self::Producer => "producer",
+        }
+    }
+}
+
+/// What to count.
+pub struct CountRequest<'a> {
+    pub log: &'a LogName,
+    pub predicate: &'a Predicate,
+    pub group_by: &'a [GroupColumn],
+    /// Width of a bucket over the time of the event, microseconds.
+    pub bucket: Option<i64>,
+    /// At most this many rows are read.
+    pub limit: u32,
+}
+
+/// One counted group.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Counted {
+    /// In the order of `group_by`; numbers of enum columns as text.
+    pub group: Vec<String>,
+    /// Start of the bucket, microseconds since 1970.
+    pub bucket: Option<i64>,
+    pub count: u64,
+}
+
+/// An event that the catalog refused, to be kept.
+pub struct Quarantined {
+    pub event_id: Uuid,
+    pub content_hash: [u8; 32],
+    pub received_at: i64,
+    pub reason: &'static str,
+    pub description: String,
+    pub submitted: Vec<u8>,
+}
+
+/// A database.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Brings the schema up to date.
+    async fn migrate(&self) -> Result<(), StoreError>;
+    /// Whether the store answers and has the schema this program needs.
+    async fn ready(&self) -> Result<(), StoreError>;
+    /// A connection of its own for one sequencer.
+    async fn appender(&self) -> Result<Box<dyn Appender>, StoreError>;
+    /// Number of events in a log; 0 for a log that has none.
+    async fn head(&self, log: &LogName) -> Result<u64, StoreError>;
+    /// One page of matching events, in the order of its start.
+    async fn page(&self, request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError>;
+    /// The event at a position.
+    async fn event_at(&self, log: &LogName, position: u64) -> Result<Option<StoredEvent>, StoreError>;
+    /// The key rows of those keys that are stored.
+    async fn known(&self, log: &LogName, keys: &[Key]) -> Result<HashMap<Key, Known>, StoreError>;
+    /// Counts of matching events, ordered by bucket and then by group.
+    async fn count(&self, request: &CountRequest<'_>) -> Result<Vec<Counted>, StoreError>;
+    /// The value of this name that all replicas share: the stored one, or `proposed` stored now.
+    async fn shared_value(&self, name: &'static str, proposed: &[u8]) -> Result<Vec<u8>, StoreError>;
+    /// Ends the read pool.
+    async fn close(&self);
+}
+
+/// One connection inside at most one transaction. After any error it must be dropped.
+#[async_trait]
+pub trait Appender: Send {
+    /// Begins a transaction and locks the head of a log until it ends.
+    async fn begin(&mut self, log: &LogName) -> Result<Head, StoreError>;
+    /// The key rows of those keys that are stored. Its own statement after the lock: one snapshot for
+    /// both would miss what was committed while waiting.
+    async fn known(&mut self, log: &LogName, keys: &[Key]) -> Result<HashMap<Key, Known>, StoreError>;
+    /// Writes a plan: events, keys, quarantined events, and the new head.
+    async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError>;
+    /// Commits. `StateUnknown` when the connection failed on the way.
+    async fn commit(&mut self) -> Result<(), StoreError>;
+    /// Ends the transaction without a trace.
+    async fn rollback(&mut self) -> Result<(), StoreError>;
+}
+
+/// An event with its place.
+pub struct Placed<'a> {
+    pub position: u64,
+    pub producer: &'a Producer,
+    pub event: &'a SealedEvent,
+}
+
+/// Connects to the store that a URL names.
+///
+/// # Errors
+/// The store cannot be reached or opened.
+pub async fn connect(url: &StoreUrl) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match url {
+        StoreUrl::Sqlite(path) => Arc::new(sqlite::SqliteStore::open(path).await?),
+        StoreUrl::Postgres(url) => Arc::new(postgres::PostgresStore::connect(url).await?),
+    })
+}
+
+/// A number as the databases store it. Positions and sizes stay far below 2^63: at 100,000 events a
+/// second that is three million years away.
+fn to_sql(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number as the databases stored it.
+fn from_sql(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(|_| broken(format!("a position or size of {number}")))
+}
+
+fn broken(what: impl fmt::Display) -> StoreError {
+    StoreError::Broken(what.to_string().into())
+}
+
+/// Checks that the applied migrations are the ones that this program knows: an older program must not
+/// write to a newer schema, nor a newer one to an older schema.
+fn schema_matches(migrator: &sqlx::migrate::Migrator, applied: &[i64]) -> Result<(), StoreError> {
+    let wanted: Vec<i64> = migrator.iter().map(|migration| migration.version).collect();
+    if wanted == applied {
+        return Ok(());
+    }
+    Err(broken(format!(
+        "the schema has migrations {applied:?}, this program needs {wanted:?}; run `chancery migrate` with the newer program"
+    )))
+}

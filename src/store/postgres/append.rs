@@ -1,0 +1,225 @@
+//! Appending to PostgreSQL: one connection of its own, one transaction at a time, whole arrays as bind
+//! parameters.
+use async_trait::async_trait;
+use sqlx::{PgConnection, Row as _};
+use uuid::Uuid;
+
+use super::{
+    super::{Appender, HashMap, Key, Known, LogName, StoreError, broken, from_sql, to_sql},
+    failed, partitions,
+};
+use crate::{
+    event::Columns,
+    ingest::sequencer::{Head, Plan},
+};
+
+/// The writing connection of one sequencer.
+pub struct PostgresAppender {
+    connection: PgConnection,
+    /// Up to which position partitions are known to exist.
+    partitioned: u64,
+}
+
+impl PostgresAppender {
+    /// Takes a connection for itself.
+    pub const fn new(connection: PgConnection) -> Self {
+        Self { connection, partitioned: 0 }
+    }
+
+    async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
+        sqlx::query(statement).execute(&mut self.connection).await.map_err(failed)?;
+        Ok(())
+    }
+
+    async fn lock(&mut self, log: &LogName) -> Result<Option<i64>, StoreError> {
+        sqlx::query_scalar(include_str!("lock_head.sql"))
+            .bind(log.as_str())
+            .fetch_optional(&mut self.connection)
+            .await
+            .map_err(failed)
+    }
+}
+
+/// An ack means on the disk. A session that inherits a weaker `synchronous_commit` is raised to `on`
+/// (`remote_apply` and the like are left alone), and a server without fsync is named in the log.
+pub async fn insist_on_durability(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let settings =
+        sqlx::query(include_str!("durability.sql")).fetch_one(&mut *connection).await.map_err(failed)?;
+    let read = |at: usize| settings.try_get::<String, _>(at).map_err(failed);
+    let (synchronous_commit, fsync, full_page_writes) = (read(0)?, read(1)?, read(2)?);
+    if synchronous_commit == "off" || synchronous_commit == "local" {
+        sqlx::query("SET synchronous_commit = on").execute(&mut *connection).await.map_err(failed)?;
+    }
+    if fsync != "on" || full_page_writes != "on" {
+        tracing::warn!(
+            fsync,
+            full_page_writes,
+            "the PostgreSQL server runs without fsync or full_page_writes: a power cut can lose acked events"
+        );
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Appender for PostgresAppender {
+    async fn begin(&mut self, log: &LogName) -> Result<Head, StoreError> {
+        self.run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        let size = match self.lock(log).await? {
+            Some(size) => size,
+            None => {
+                sqlx::query(include_str!("make_head.sql"))
+                    .bind(log.as_str())
+                    .execute(&mut self.connection)
+                    .await
+                    .map_err(failed)?;
+                self.lock(log).await?.ok_or_else(|| broken("the head of a new log is missing"))?
+            }
+        };
+        Ok(Head { size: from_sql(size)? })
+    }
+
+    async fn known(&mut self, log: &LogName, keys: &[Key]) -> Result<HashMap<Key, Known>, StoreError> {
+        known(&mut self.connection, log, keys).await
+    }
+
+    async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
+        if let Some(first) = plan.placed.first() {
+            let made =
+                partitions::make(&mut self.connection, self.partitioned, first.position, plan.head.size)
+                    .await?;
+            insert_events(&mut self.connection, log, plan).await?;
+            insert_keys(&mut self.connection, log, plan).await?;
+            self.partitioned = made;
+            sqlx::query(include_str!("set_head.sql"))
+                .bind(log.as_str())
+                .bind(to_sql(plan.head.size))
+                .execute(&mut self.connection)
+                .await
+                .map_err(failed)?;
+        }
+        if !plan.quarantined.is_empty() {
+            quarantine(&mut self.connection, log, plan).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        match sqlx::query("COMMIT").execute(&mut self.connection).await {
+            Ok(_) => Ok(()),
+            // An answer of the server: it did not commit. Anything else leaves that open.
+            Err(error @ sqlx::Error::Database(_)) => match failed(error) {
+                StoreError::Unavailable(source) => Err(StoreError::StateUnknown(source)),
+                other => Err(other),
+            },
+            Err(error) => Err(StoreError::StateUnknown(error.into())),
+        }
+    }
+
+    async fn rollback(&mut self) -> Result<(), StoreError> {
+        self.run("ROLLBACK").await
+    }
+}
+
+async fn insert_events(
+    connection: &mut PgConnection,
+    log: &LogName,
+    plan: &Plan<'_>,
+) -> Result<(), StoreError> {
+    let placed = &plan.placed;
+    let texts = |column: fn(&Columns) -> &String| -> Vec<&str> {
+        placed.iter().map(|placed| column(placed.event.columns()).as_str()).collect()
+    };
+    let numbers = |column: fn(&Columns) -> i32| -> Result<Vec<i16>, StoreError> {
+        placed.iter().map(|placed| i16::try_from(column(placed.event.columns())).map_err(broken)).collect()
+    };
+    let times = |column: fn(&Columns) -> i64| -> Vec<i64> {
+        placed.iter().map(|placed| column(placed.event.columns())).collect()
+    };
+    sqlx::query(include_str!("insert_events.sql"))
+        .bind(log.as_str())
+        .bind(placed.iter().map(|placed| to_sql(placed.position)).collect::<Vec<_>>())
+        .bind(placed.iter().map(|placed| placed.event.record()).collect::<Vec<_>>())
+        .bind(placed.iter().map(|placed| placed.event.leaf_hash().as_slice()).collect::<Vec<_>>())
+        .bind(numbers(|columns| columns.family)?)
+        .bind(texts(|columns| &columns.code))
+        .bind(texts(|columns| &columns.name))
+        .bind(texts(|columns| &columns.category))
+        .bind(numbers(|columns| columns.outcome)?)
+        .bind(texts(|columns| &columns.producer))
+        .bind(texts(|columns| &columns.actor))
+        .bind(texts(|columns| &columns.subject))
+        .bind(texts(|columns| &columns.device))
+        .bind(texts(|columns| &columns.correlation_id))
+        .bind(times(|columns| columns.occurred_at))
+        .bind(times(|columns| columns.received_at))
+        .bind(texts(|columns| &columns.attributes))
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+async fn insert_keys(
+    connection: &mut PgConnection,
+    log: &LogName,
+    plan: &Plan<'_>,
+) -> Result<(), StoreError> {
+    let placed = &plan.placed;
+    sqlx::query(include_str!("insert_keys.sql"))
+        .bind(log.as_str())
+        .bind(placed.iter().map(|placed| placed.producer.as_str()).collect::<Vec<_>>())
+        .bind(placed.iter().map(|placed| placed.event.event_id()).collect::<Vec<_>>())
+        .bind(placed.iter().map(|placed| to_sql(placed.position)).collect::<Vec<_>>())
+        .bind(placed.iter().map(|placed| placed.event.content_hash().as_slice()).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+async fn quarantine(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
+    let kept = &plan.quarantined;
+    sqlx::query(include_str!("quarantine.sql"))
+        .bind(log.as_str())
+        .bind(kept.iter().map(|(producer, _)| producer.as_str()).collect::<Vec<_>>())
+        .bind(kept.iter().map(|(_, event)| event.event_id).collect::<Vec<_>>())
+        .bind(kept.iter().map(|(_, event)| event.content_hash.as_slice()).collect::<Vec<_>>())
+        .bind(kept.iter().map(|(_, event)| event.received_at).collect::<Vec<_>>())
+        .bind(kept.iter().map(|(_, event)| event.reason).collect::<Vec<_>>())
+        .bind(kept.iter().map(|(_, event)| event.description.as_str()).collect::<Vec<_>>())
+        .bind(kept.iter().map(|(_, event)| event.submitted.as_slice()).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// The key rows of those keys that are stored.
+pub async fn known(
+    connection: &mut PgConnection,
+    log: &LogName,
+    keys: &[Key],
+) -> Result<HashMap<Key, Known>, StoreError> {
+    let producers: Vec<&str> = keys.iter().map(|key| key.producer.as_str()).collect();
+    let ids: Vec<Uuid> = keys.iter().map(|key| key.event_id).collect();
+    let rows = sqlx::query(include_str!("known.sql"))
+        .bind(log.as_str())
+        .bind(producers)
+        .bind(ids)
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        // WITH ORDINALITY counts from 1.
+        let at: i64 = row.try_get(0).map_err(failed)?;
+        let Some(key) = usize::try_from(at - 1).ok().and_then(|at| keys.get(at)) else { continue };
+        let known = Known {
+            position: from_sql(row.try_get(1).map_err(failed)?)?,
+            content_hash: row.try_get(2).map_err(failed)?,
+            leaf_hash: row.try_get::<Option<Vec<u8>>, _>(3).map_err(failed)?.unwrap_or_default(),
+        };
+        found.insert(key.clone(), known);
+    }
+    Ok(found)
+}

@@ -1,0 +1,2 @@
+-- head: number of events in a log
+SELECT size FROM log_head WHERE log = $1

@@ -1,0 +1,169 @@
+//! PostgreSQL 15 or newer: the production store. Several replicas may append to one database; the
+//! locked head row decides.
+mod append;
+mod partitions;
+mod read;
+
+use std::{str::FromStr as _, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{
+    ConnectOptions as _, Executor as _, PgPool,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use super::{
+    Appender, CountRequest, Counted, HashMap, Key, Known, LogName, PageRequest, Store, StoreError,
+    StoredEvent, from_sql, sql::Dialect,
+};
+
+static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// In the "C" collation lower() folds ASCII letters only, as SQLite's does.
+pub(super) const DIALECT: Dialect =
+    Dialect { find: "strpos", lower: ("lower((", ") COLLATE \"C\")"), line_feed: "chr(10)" };
+
+/// Connections for reading.
+const READERS: u32 = 8;
+
+/// A PostgreSQL database.
+pub struct PostgresStore {
+    options: PgConnectOptions,
+    readers: PgPool,
+}
+
+impl PostgresStore {
+    /// Connects.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(failed)?
+            .application_name("chancery")
+            .statement_cache_capacity(100)
+            // A reader that hangs must not hold its connection, nor a writer its lock, for ever.
+            .options([
+                ("statement_timeout", "60s"),
+                ("lock_timeout", "10s"),
+                ("idle_in_transaction_session_timeout", "15s"),
+                ("tcp_keepalives_idle", "15"),
+                ("tcp_keepalives_interval", "5"),
+                ("tcp_keepalives_count", "3"),
+            ])
+            .disable_statement_logging();
+        let readers = PgPoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(Duration::from_secs(5))
+            // A dropped request can leave a connection inside a transaction that sqlx does not know of
+            // (sqlx 0.9.0); the next user's statements would then vanish with it.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    connection.execute("ROLLBACK").await?;
+                    Ok(true)
+                })
+            })
+            .connect_with(options.clone())
+            .await
+            .map_err(failed)?;
+        Ok(Self { options, readers })
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let mut connection = self.options.connect().await.map_err(failed)?;
+        MIGRATOR.run_direct(None, &mut connection, false).await.map_err(|error| match error {
+            sqlx::migrate::MigrateError::Execute(error) => failed(error),
+            other => StoreError::Broken(other.into()),
+        })?;
+        sqlx::Connection::close(connection).await.map_err(failed)
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        read::ready(&self.readers).await
+    }
+
+    async fn appender(&self) -> Result<Box<dyn Appender>, StoreError> {
+        let mut connection = self.options.connect().await.map_err(failed)?;
+        append::insist_on_durability(&mut connection).await?;
+        Ok(Box::new(append::PostgresAppender::new(connection)))
+    }
+
+    async fn head(&self, log: &LogName) -> Result<u64, StoreError> {
+        let size: Option<i64> = sqlx::query_scalar(include_str!("head.sql"))
+            .bind(log.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(failed)?;
+        from_sql(size.unwrap_or(0))
+    }
+
+    async fn page(&self, request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError> {
+        read::page(&self.readers, request).await
+    }
+
+    async fn event_at(&self, log: &LogName, position: u64) -> Result<Option<StoredEvent>, StoreError> {
+        let row = sqlx::query(include_str!("event_at.sql"))
+            .bind(log.as_str())
+            .bind(super::to_sql(position))
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(failed)?;
+        row.as_ref().map(read::stored_event).transpose()
+    }
+
+    async fn known(&self, log: &LogName, keys: &[Key]) -> Result<HashMap<Key, Known>, StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(failed)?;
+        append::known(&mut connection, log, keys).await
+    }
+
+    async fn count(&self, request: &CountRequest<'_>) -> Result<Vec<Counted>, StoreError> {
+        read::count(&self.readers, request).await
+    }
+
+    async fn shared_value(&self, name: &'static str, proposed: &[u8]) -> Result<Vec<u8>, StoreError> {
+        sqlx::query(include_str!("shared_value_propose.sql"))
+            .bind(name)
+            .bind(proposed)
+            .execute(&self.readers)
+            .await
+            .map_err(failed)?;
+        sqlx::query_scalar(include_str!("shared_value.sql"))
+            .bind(name)
+            .fetch_one(&self.readers)
+            .await
+            .map_err(failed)
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+    }
+}
+
+/// Classes an error by what the caller must do.
+fn failed(error: sqlx::Error) -> StoreError {
+    let passing = match &error {
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| passing(&code)),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    };
+    match passing {
+        true => StoreError::Unavailable(error.into()),
+        false => StoreError::Broken(error.into()),
+    }
+}
+
+/// SQLSTATEs that pass by themselves or once somebody has made room.
+fn passing(code: &str) -> bool {
+    // Connection, rollback (serialization, deadlock), resources (disk full, too many connections),
+    // operator intervention (shutdown, cancel), system error.
+    let class = ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class));
+    // Lock not available, idle-in-transaction timeout, read-only (a standby after a failover), and a
+    // partition that another appender made at the same moment.
+    class || ["55P03", "25P03", "25006", "42P07"].contains(&code)
+}

@@ -1,0 +1,71 @@
+//! Reading from PostgreSQL: pages, counts, the schema check.
+use sqlx::{AssertSqlSafe, PgPool, Row as _, postgres::PgRow};
+
+use super::{
+    super::{
+        CountRequest, Counted, GroupColumn, PageRequest, StoreError, StoredEvent, from_sql,
+        sql::{self, Bind, Statement},
+    },
+    DIALECT, MIGRATOR, failed,
+};
+
+/// Checks that every migration this program knows is applied.
+pub async fn ready(pool: &PgPool) -> Result<(), StoreError> {
+    let applied: Vec<i64> =
+        sqlx::query_scalar(include_str!("ready.sql")).fetch_all(pool).await.map_err(failed)?;
+    super::super::schema_matches(&MIGRATOR, &applied)
+}
+
+/// One page of events.
+pub async fn page(pool: &PgPool, request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError> {
+    let rows = fetch(pool, sql::page(DIALECT, request)).await?;
+    rows.iter().map(stored_event).collect()
+}
+
+/// Counts by group.
+pub async fn count(pool: &PgPool, request: &CountRequest<'_>) -> Result<Vec<Counted>, StoreError> {
+    let rows = fetch(pool, sql::count(DIALECT, request)).await?;
+    rows.iter().map(|row| counted(row, request)).collect()
+}
+
+async fn fetch(pool: &PgPool, statement: Statement) -> Result<Vec<PgRow>, StoreError> {
+    // The text is made of fixed pieces; every value is a bind parameter.
+    let mut query = sqlx::query(AssertSqlSafe(statement.text));
+    for bind in statement.binds {
+        query = match bind {
+            Bind::Text(text) => query.bind(text),
+            Bind::Number(number) => query.bind(number),
+        };
+    }
+    query.fetch_all(pool).await.map_err(failed)
+}
+
+/// An event row.
+pub fn stored_event(row: &PgRow) -> Result<StoredEvent, StoreError> {
+    Ok(StoredEvent {
+        position: from_sql(row.try_get(0).map_err(failed)?)?,
+        occurred_at: row.try_get(1).map_err(failed)?,
+        record: row.try_get(2).map_err(failed)?,
+        leaf_hash: row.try_get(3).map_err(failed)?,
+    })
+}
+
+fn counted(row: &PgRow, request: &CountRequest<'_>) -> Result<Counted, StoreError> {
+    let mut at = 0;
+    let mut bucket = None;
+    if request.bucket.is_some() {
+        bucket = Some(row.try_get(at).map_err(failed)?);
+        at += 1;
+    }
+    let mut group = Vec::with_capacity(request.group_by.len());
+    for column in request.group_by {
+        group.push(match column {
+            GroupColumn::Family | GroupColumn::Outcome => {
+                row.try_get::<i16, _>(at).map_err(failed)?.to_string()
+            }
+            _ => row.try_get(at).map_err(failed)?,
+        });
+        at += 1;
+    }
+    Ok(Counted { group, bucket, count: from_sql(row.try_get(at).map_err(failed)?)? })
+}

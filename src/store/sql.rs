@@ -1,0 +1,165 @@
+//! Statements that depend on a filter, an order or a grouping, for both databases: text from fixed
+//! pieces, values as bind parameters only. `$n` placeholders work in both.
+use std::fmt::Write as _;
+
+use super::{CountRequest, PageRequest, PageStart, to_sql};
+use crate::{event::attribute_needle, query::predicate::Predicate};
+
+/// What differs between the two databases' SQL.
+#[derive(Clone, Copy)]
+pub struct Dialect {
+    /// Function that finds a substring: text, substring, 0 when absent.
+    pub find: &'static str,
+    /// Folds ASCII letters of its argument to lower case, and no others: before and after it.
+    pub lower: (&'static str, &'static str),
+    /// A line feed.
+    pub line_feed: &'static str,
+}
+
+/// A bind parameter.
+pub enum Bind {
+    Text(String),
+    Number(i64),
+}
+
+/// A statement under construction.
+pub struct Statement {
+    pub text: String,
+    pub binds: Vec<Bind>,
+    dialect: Dialect,
+}
+
+impl Statement {
+    fn new(dialect: Dialect, text: &str) -> Self {
+        Self { text: text.to_owned(), binds: Vec::new(), dialect }
+    }
+
+    fn push(&mut self, text: &str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+
+    fn bind(&mut self, value: Bind) -> &mut Self {
+        self.binds.push(value);
+        // Writing to a String cannot fail.
+        let _ = write!(self.text, "${}", self.binds.len());
+        self
+    }
+
+    fn number(&mut self, value: i64) -> &mut Self {
+        self.bind(Bind::Number(value))
+    }
+
+    fn text(&mut self, value: &str) -> &mut Self {
+        self.bind(Bind::Text(value.to_owned()))
+    }
+
+    fn list(&mut self, column: &str, binds: impl Iterator<Item = Bind>) {
+        self.push(column).push(" IN (");
+        for (at, bind) in binds.enumerate() {
+            if at > 0 {
+                self.push(", ");
+            }
+            self.bind(bind);
+        }
+        self.push(")");
+    }
+
+    fn predicate(&mut self, predicate: &Predicate) {
+        match predicate {
+            Predicate::All(all) if all.is_empty() => {
+                self.push("1 = 1");
+            }
+            Predicate::All(all) => {
+                for (at, each) in all.iter().enumerate() {
+                    if at > 0 {
+                        self.push(" AND ");
+                    }
+                    self.predicate(each);
+                }
+            }
+            Predicate::Text(column, values) => {
+                self.list(column.name(), values.iter().map(|value| Bind::Text(value.clone())));
+            }
+            Predicate::Enum(column, values) => {
+                self.list(column.name(), values.iter().map(|value| Bind::Number(i64::from(*value))));
+            }
+            Predicate::From(column, micros) => {
+                self.push(column.name()).push(" >= ").number(*micros);
+            }
+            Predicate::Before(column, micros) => {
+                self.push(column.name()).push(" < ").number(*micros);
+            }
+            Predicate::Attribute { name, value } => {
+                let find = self.dialect.find;
+                self.push(find).push("(attributes, ").text(&attribute_needle(name, value)).push(") > 0");
+            }
+            Predicate::Contains(text) => self.contains(text),
+        }
+    }
+
+    /// The text in any of the columns. Joined by line feeds, so that no match spans two of them
+    /// unless it holds a line feed itself. A line feed or backslash inside an attribute's value is
+    /// stored escaped, so the attributes are searched with the text escaped alike.
+    fn contains(&mut self, text: &str) {
+        let Dialect { find, lower: (before, after), line_feed } = self.dialect;
+        let columns = ["code", "name", "category", "actor", "subject", "device", "correlation_id"];
+        let folded = text.to_ascii_lowercase();
+        let escaped = folded.replace('\\', "\\\\").replace('\n', "\\n");
+        let joined = columns.join(&format!(" || {line_feed} || "));
+        self.push("(").push(find).push("(").push(before).push(&joined).push(after).push(", ");
+        self.text(&folded).push(") > 0 OR ");
+        self.push(find).push("(").push(before).push("attributes").push(after).push(", ");
+        self.text(&escaped).push(") > 0)");
+    }
+}
+
+/// One page of events.
+pub fn page(dialect: Dialect, request: &PageRequest<'_>) -> Statement {
+    let mut statement = Statement::new(
+        dialect,
+        "-- page: events that match a filter, by keyset\nSELECT position, occurred_at, record, leaf_hash FROM events WHERE log = ",
+    );
+    statement.text(request.log.as_str()).push(" AND position < ").number(to_sql(request.head)).push(" AND ");
+    let order = match request.start {
+        PageStart::From(position) => {
+            statement.push("position >= ").number(to_sql(position));
+            "position"
+        }
+        PageStart::Below(position) => {
+            statement.push("position < ").number(to_sql(position));
+            "position DESC"
+        }
+        PageStart::Earlier { occurred_at, position } => {
+            statement.push("(occurred_at, position) < (").number(occurred_at).push(", ");
+            statement.number(to_sql(position)).push(")");
+            "occurred_at DESC, position DESC"
+        }
+    };
+    statement.push(" AND ").predicate(request.predicate);
+    statement.push(" ORDER BY ").push(order).push(" LIMIT ").number(i64::from(request.limit));
+    statement
+}
+
+/// Counts. The columns are the bucket, where asked for, the groups in their order, and the count.
+pub fn count(dialect: Dialect, request: &CountRequest<'_>) -> Statement {
+    let mut statement = Statement::new(dialect, "-- count: events that match a filter, by group\nSELECT ");
+    let mut order = Vec::new();
+    if let Some(width) = request.bucket {
+        // Times are not negative, so integer division rounds down.
+        statement.push("occurred_at / ").number(width).push(" * ").number(width).push(" AS bucket, ");
+        order.push("bucket");
+    }
+    for column in request.group_by {
+        statement.push(column.name()).push(", ");
+        order.push(column.name());
+    }
+    statement.push("count(*) FROM events WHERE log = ").text(request.log.as_str()).push(" AND ");
+    statement.predicate(request.predicate);
+    if !order.is_empty() {
+        let columns = order.join(", ");
+        statement.push(" GROUP BY ").push(&columns).push(" ORDER BY ").push(&columns);
+    }
+    statement.push(" LIMIT ").number(i64::from(request.limit));
+    statement
+}

@@ -1,0 +1,212 @@
+//! Appending to SQLite: one connection, one `BEGIN IMMEDIATE` transaction at a time.
+//!
+//! Every statement crosses to sqlx's worker thread and back, which costs some 100 microseconds, so rows
+//! go in by multi-row inserts. Their sizes are powers of two: few texts, all of them prepared once.
+use std::fmt::Write as _;
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, sqlite::SqliteArguments};
+
+use super::{
+    super::{Appender, HashMap, Key, Known, LogName, Placed, StoreError, from_sql, to_sql},
+    failed,
+};
+use crate::ingest::sequencer::{Head, Plan};
+
+/// Rows of the largest multi-row statement. 256 rows of 17 columns stay below SQLite's 32,766 binds.
+const MOST_ROWS: usize = 256;
+
+/// The writing connection of one sequencer.
+pub struct SqliteAppender {
+    connection: SqliteConnection,
+}
+
+impl SqliteAppender {
+    /// Takes a connection for itself.
+    pub fn new(connection: SqliteConnection) -> Self {
+        Self { connection }
+    }
+
+    async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
+        sqlx::query(statement).execute(&mut self.connection).await.map_err(failed)?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Appender for SqliteAppender {
+    async fn begin(&mut self, log: &LogName) -> Result<Head, StoreError> {
+        self.run("BEGIN IMMEDIATE").await?;
+        let size: Option<i64> = sqlx::query_scalar(include_str!("head.sql"))
+            .bind(log.as_str())
+            .fetch_optional(&mut self.connection)
+            .await
+            .map_err(failed)?;
+        Ok(Head { size: from_sql(size.unwrap_or(0))? })
+    }
+
+    async fn known(&mut self, log: &LogName, keys: &[Key]) -> Result<HashMap<Key, Known>, StoreError> {
+        known(&mut self.connection, log, keys).await
+    }
+
+    async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
+        insert(&mut self.connection, "events (log, position, record, leaf_hash, family, code, name, category, outcome, producer, actor, subject, device, correlation_id, occurred_at, received_at, attributes)", 17, &plan.placed, |query, placed| {
+            let columns = placed.event.columns();
+            query
+                .bind(log.as_str())
+                .bind(to_sql(placed.position))
+                .bind(placed.event.record())
+                .bind(placed.event.leaf_hash().as_slice())
+                .bind(columns.family)
+                .bind(&columns.code)
+                .bind(&columns.name)
+                .bind(&columns.category)
+                .bind(columns.outcome)
+                .bind(&columns.producer)
+                .bind(&columns.actor)
+                .bind(&columns.subject)
+                .bind(&columns.device)
+                .bind(&columns.correlation_id)
+                .bind(columns.occurred_at)
+                .bind(columns.received_at)
+                .bind(&columns.attributes)
+        })
+        .await?;
+        insert(
+            &mut self.connection,
+            "event_keys (log, producer, event_id, position, content_hash)",
+            5,
+            &plan.placed,
+            |query, placed: &Placed<'_>| {
+                query
+                    .bind(log.as_str())
+                    .bind(placed.producer.as_str())
+                    .bind(placed.event.event_id().as_bytes().to_vec())
+                    .bind(to_sql(placed.position))
+                    .bind(placed.event.content_hash().as_slice())
+            },
+        )
+        .await?;
+        for (producer, event) in &plan.quarantined {
+            sqlx::query(include_str!("quarantine.sql"))
+                .bind(log.as_str())
+                .bind(producer.as_str())
+                .bind(event.event_id.as_bytes().as_slice())
+                .bind(event.content_hash.as_slice())
+                .bind(event.received_at)
+                .bind(event.reason)
+                .bind(&event.description)
+                .bind(&event.submitted)
+                .execute(&mut self.connection)
+                .await
+                .map_err(failed)?;
+        }
+        sqlx::query(include_str!("set_head.sql"))
+            .bind(log.as_str())
+            .bind(to_sql(plan.head.size))
+            .execute(&mut self.connection)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        // A failed COMMIT of SQLite may still have reached the disk (an I/O error after the write), so
+        // the outcome counts as unknown.
+        sqlx::query("COMMIT")
+            .execute(&mut self.connection)
+            .await
+            .map_err(|error| StoreError::StateUnknown(error.into()))?;
+        Ok(())
+    }
+
+    async fn rollback(&mut self) -> Result<(), StoreError> {
+        self.run("ROLLBACK").await
+    }
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
+
+/// Inserts rows by statements of 256, 128, ... 1 rows.
+async fn insert<'r, T>(
+    connection: &mut SqliteConnection,
+    into: &str,
+    columns: usize,
+    mut rows: &'r [T],
+    bind: impl for<'q> Fn(Query<'q>, &'r T) -> Query<'q>,
+) -> Result<(), StoreError> {
+    while !rows.is_empty() {
+        let (now, rest) = rows.split_at(chunk(rows.len()));
+        let mut text = format!("INSERT INTO {into} VALUES ");
+        tuples(&mut text, now.len(), columns, 1);
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for row in now {
+            query = bind(query, row);
+        }
+        query.execute(&mut *connection).await.map_err(failed)?;
+        rows = rest;
+    }
+    Ok(())
+}
+
+/// The largest power of two that is at most `rows` and `MOST_ROWS`.
+fn chunk(rows: usize) -> usize {
+    let rows = rows.min(MOST_ROWS);
+    if rows.is_power_of_two() { rows } else { rows.next_power_of_two() / 2 }
+}
+
+fn tuples(text: &mut String, rows: usize, columns: usize, first: usize) {
+    let mut at = first;
+    for row in 0..rows {
+        text.push_str(if row > 0 { ", (" } else { "(" });
+        for column in 0..columns {
+            let comma = if column > 0 { ", " } else { "" };
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{comma}${at}");
+            at += 1;
+        }
+        text.push(')');
+    }
+}
+
+/// The key rows of those keys that are stored.
+pub async fn known(
+    connection: &mut SqliteConnection,
+    log: &LogName,
+    mut keys: &[Key],
+) -> Result<HashMap<Key, Known>, StoreError> {
+    let mut found = HashMap::new();
+    while !keys.is_empty() {
+        let (now, rest) = keys.split_at(chunk(keys.len()));
+        let mut text = String::from(
+            "-- known: key rows of submitted events\nWITH wanted (at, producer, event_id) AS (VALUES ",
+        );
+        tuples(&mut text, now.len(), 3, 2);
+        // CROSS JOIN keeps the wanted keys outermost, so that each costs one look-up by primary key.
+        text.push_str(
+            ") SELECT wanted.at, found.position, found.content_hash, events.leaf_hash
+            FROM wanted CROSS JOIN event_keys AS found
+                ON found.log = $1 AND found.producer = wanted.producer AND found.event_id = wanted.event_id
+            LEFT JOIN events ON events.log = $1 AND events.position = found.position",
+        );
+        let mut query = sqlx::query(AssertSqlSafe(text)).bind(log.as_str());
+        for (at, key) in now.iter().enumerate() {
+            query = query
+                .bind(i64::try_from(at).unwrap_or(i64::MAX))
+                .bind(key.producer.as_str())
+                .bind(key.event_id.as_bytes().as_slice());
+        }
+        for row in query.fetch_all(&mut *connection).await.map_err(failed)? {
+            let at: i64 = row.try_get(0).map_err(failed)?;
+            let Some(key) = usize::try_from(at).ok().and_then(|at| now.get(at)) else { continue };
+            let known = Known {
+                position: from_sql(row.try_get(1).map_err(failed)?)?,
+                content_hash: row.try_get(2).map_err(failed)?,
+                leaf_hash: row.try_get::<Option<Vec<u8>>, _>(3).map_err(failed)?.unwrap_or_default(),
+            };
+            found.insert(key.clone(), known);
+        }
+        keys = rest;
+    }
+    Ok(found)
+}

@@ -1,0 +1,164 @@
+//! SQLite: the embedded default. One file, WAL, `synchronous=FULL`: a commit is on the disk before it
+//! is acked. One writer at a time; readers are never blocked by it.
+mod append;
+mod read;
+
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use sqlx::{
+    ConnectOptions as _, Row as _, SqlitePool,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::{
+    Appender, CountRequest, Counted, HashMap, Key, Known, LogName, PageRequest, Store, StoreError,
+    StoredEvent, from_sql, sql::Dialect,
+};
+
+static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
+
+pub(super) const DIALECT: Dialect = Dialect { find: "instr", lower: ("lower(", ")"), line_feed: "char(10)" };
+
+/// Connections for reading. Each is a thread with a page cache of 2 MiB.
+const READERS: u32 = 4;
+/// How long a writer waits for another process to let go of the write lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A SQLite database file.
+pub struct SqliteStore {
+    path: PathBuf,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the file, making it when it does not exist, readable by its owner only.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let made = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+        made.map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display()).into()))?;
+        // One connection makes the file a WAL database before the readers come.
+        let first = options(path).connect().await.map_err(failed)?;
+        sqlx::Connection::close(first).await.map_err(failed)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_with(options(path).pragma("query_only", "ON"))
+            .await
+            .map_err(failed)?;
+        Ok(Self { path: path.to_owned(), readers })
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        // Larger pages than the default of 4 KiB: a row of some 700 bytes then lies whole in its leaf.
+        .page_size(8192)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .statement_cache_capacity(64)
+        .disable_statement_logging()
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let mut connection = options(&self.path).connect().await.map_err(failed)?;
+        MIGRATOR
+            .run_direct(None, &mut connection, false)
+            .await
+            .map_err(|error| StoreError::Broken(error.into()))?;
+        sqlx::Connection::close(connection).await.map_err(failed)
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        read::ready(&self.readers).await
+    }
+
+    async fn appender(&self) -> Result<Box<dyn Appender>, StoreError> {
+        let connection = options(&self.path).connect().await.map_err(failed)?;
+        Ok(Box::new(append::SqliteAppender::new(connection)))
+    }
+
+    async fn head(&self, log: &LogName) -> Result<u64, StoreError> {
+        let size: Option<i64> = sqlx::query_scalar(include_str!("head.sql"))
+            .bind(log.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(failed)?;
+        from_sql(size.unwrap_or(0))
+    }
+
+    async fn page(&self, request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError> {
+        read::page(&self.readers, request).await
+    }
+
+    async fn event_at(&self, log: &LogName, position: u64) -> Result<Option<StoredEvent>, StoreError> {
+        let row = sqlx::query(include_str!("event_at.sql"))
+            .bind(log.as_str())
+            .bind(super::to_sql(position))
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(failed)?;
+        row.as_ref().map(read::stored_event).transpose()
+    }
+
+    async fn known(&self, log: &LogName, keys: &[Key]) -> Result<HashMap<Key, Known>, StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(failed)?;
+        append::known(&mut connection, log, keys).await
+    }
+
+    async fn count(&self, request: &CountRequest<'_>) -> Result<Vec<Counted>, StoreError> {
+        read::count(&self.readers, request).await
+    }
+
+    async fn shared_value(&self, name: &'static str, proposed: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let mut connection = options(&self.path).connect().await.map_err(failed)?;
+        sqlx::query(include_str!("shared_value_propose.sql"))
+            .bind(name)
+            .bind(proposed)
+            .execute(&mut connection)
+            .await
+            .map_err(failed)?;
+        let row = sqlx::query(include_str!("shared_value.sql"))
+            .bind(name)
+            .fetch_one(&mut connection)
+            .await
+            .map_err(failed)?;
+        row.try_get(0).map_err(failed)
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+    }
+}
+
+/// Classes an error by what the caller must do. In SQLite nothing is ever committed by a statement
+/// that failed, so every retryable failure is `Unavailable`.
+fn failed(error: sqlx::Error) -> StoreError {
+    // SQLITE_BUSY 5, LOCKED 6, NOMEM 7, READONLY 8, IOERR 10, FULL 13, CANTOPEN 14: the low byte of
+    // the extended code. They pass, or somebody must make room.
+    const PASSING: [i64; 7] = [5, 6, 7, 8, 10, 13, 14];
+    let passing = match &error {
+        sqlx::Error::Database(database) => database
+            .code()
+            .and_then(|code| code.parse::<i64>().ok())
+            .is_some_and(|code| PASSING.contains(&(code & 0xff))),
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    };
+    match passing {
+        true => StoreError::Unavailable(error.into()),
+        false => StoreError::Broken(error.into()),
+    }
+}

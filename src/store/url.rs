@@ -1,0 +1,72 @@
+//! Which database: `sqlite:PATH` or `postgres://...`.
+use std::{fmt, path::PathBuf, str::FromStr};
+
+/// A store's address.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// A SQLite database file, made when it does not exist.
+    Sqlite(PathBuf),
+    /// A PostgreSQL connection URL.
+    Postgres(String),
+}
+
+impl FromStr for StoreUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() || path == ":memory:" {
+                return Err(
+                    "sqlite: needs the path of a file, because an acked event must survive the process"
+                        .to_owned(),
+                );
+            }
+            return Ok(Self::Sqlite(PathBuf::from(path)));
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(text.to_owned()));
+        }
+        Err("a store is sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE".to_owned())
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    /// Without the password, for messages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(url) => {
+                let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
+                let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
+                let address = address.split('?').next().unwrap_or(address);
+                write!(f, "{scheme}://{address}")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let url: StoreUrl = "postgres://ann:hunter2@db:5432/audit?password=hunter2".parse().expect("a url");
+        assert_eq!(url.to_string(), "postgres://db:5432/audit");
+        assert_eq!(format!("{url:?}"), "postgres://db:5432/audit");
+    }
+
+    #[test]
+    fn other_addresses_are_refused() {
+        for wrong in ["", "sqlite:", "sqlite::memory:", "mysql://db", "chancery.db"] {
+            assert!(wrong.parse::<StoreUrl>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The metrics, by name and meaning. Labels come from closed sets only.
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+/// What became of a submitted event. Received = the sum over all of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "label values are the contract's words in lower case")]
+pub enum Outcome {
+    accepted,
+    duplicate,
+    quarantined,
+    rejected,
+    conflict,
+    not_attempted,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ByOutcome {
+    result: Outcome,
+}
+
+/// Every metric of the process.
+pub struct Metrics {
+    registry: Registry,
+    received: Counter,
+    results: Family<ByOutcome, Counter>,
+    commit_seconds: Histogram,
+    commit_events: Histogram,
+    queried: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("chancery");
+        let received = Counter::default();
+        registry.register("append_received_events", "Events received by Append", received.clone());
+        let results = Family::<ByOutcome, Counter>::default();
+        registry.register("append_events", "Events by what became of them", results.clone());
+        // 0.5 ms to 16 s: from an idle SSD to a store that had to be waited for.
+        let commit_seconds =
+            Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(0.0005, 2.0, 16));
+        registry.register_with_unit(
+            "commit_duration",
+            "Time from taking a group of events to its commit, retries included",
+            Unit::Seconds,
+            commit_seconds.clone(),
+        );
+        let commit_events =
+            Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(1.0, 2.0, 13));
+        registry.register("commit_group_events", "Events of one committed group", commit_events.clone());
+        let queried = Counter::default();
+        registry.register("query_returned_events", "Events returned by Query", queried.clone());
+        Self { registry, received, results, commit_seconds, commit_events, queried }
+    }
+}
+
+impl Metrics {
+    /// Events arrived in an Append call.
+    pub fn received(&self, events: usize) {
+        self.received.inc_by(events as u64);
+    }
+
+    /// Events met their fate.
+    pub fn result(&self, result: Outcome, events: usize) {
+        if events > 0 {
+            self.results.get_or_create(&ByOutcome { result }).inc_by(events as u64);
+        }
+    }
+
+    /// A group was committed.
+    pub fn commit(&self, took: Duration, events: usize) {
+        self.commit_seconds.observe(took.as_secs_f64());
+        self.commit_events.observe(events as f64);
+    }
+
+    /// Events were returned by a query.
+    pub fn queried(&self, events: usize) {
+        self.queried.inc_by(events as u64);
+    }
+
+    /// The exposition text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

@@ -1,0 +1,44 @@
+//! What the process tells of itself: the log on stderr, and the metrics that the admin port serves.
+mod metrics;
+
+use std::{io::IsTerminal as _, str::FromStr};
+
+pub use metrics::{Metrics, Outcome};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("a log format is text or json".to_owned()),
+        }
+    }
+}
+
+/// Sends log lines to stderr.
+///
+/// # Errors
+/// The level is not a filter such as `info` or `chancery=debug`.
+pub fn init(level: &str, format: LogFormat) -> Result<(), String> {
+    let filter = EnvFilter::try_new(level).map_err(|error| format!("log level {level:?}: {error}"))?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    // A second call (several servers in one test process) leaves the first subscriber in place.
+    let _ = match format {
+        LogFormat::Text => registry.with(lines).try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+    };
+    Ok(())
+}
