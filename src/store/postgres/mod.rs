@@ -45,6 +45,8 @@ impl PostgresStore {
                 ("statement_timeout", "60s"),
                 ("lock_timeout", "10s"),
                 ("idle_in_transaction_session_timeout", "15s"),
+                // The pool's ROLLBACK finds no transaction, as it should; PostgreSQL would warn each time.
+                ("client_min_messages", "error"),
                 ("tcp_keepalives_idle", "15"),
                 ("tcp_keepalives_interval", "5"),
                 ("tcp_keepalives_count", "3"),

@@ -3,7 +3,7 @@ use sqlx::{AssertSqlSafe, Row as _, SqlitePool, sqlite::SqliteRow};
 
 use super::{
     super::{
-        CountRequest, Counted, GroupColumn, PageRequest, StoreError, StoredEvent, from_sql,
+        CountRequest, Counted, GroupColumn, PageRequest, StoreError, StoredEvent, broken, from_sql,
         sql::{self, Bind, Statement},
     },
     DIALECT, MIGRATOR, failed,
@@ -11,8 +11,13 @@ use super::{
 
 /// Checks that every migration this program knows is applied.
 pub async fn ready(pool: &SqlitePool) -> Result<(), StoreError> {
-    let applied: Vec<i64> =
-        sqlx::query_scalar(include_str!("ready.sql")).fetch_all(pool).await.map_err(failed)?;
+    let applied: Vec<i64> = sqlx::query_scalar(include_str!("ready.sql")).fetch_all(pool).await.map_err(
+        |error| match failed(error) {
+            // The database answers, but not to this: it has no schema yet.
+            StoreError::Broken(_) => broken("the schema is missing; run `chancery migrate`"),
+            other => other,
+        },
+    )?;
     super::super::schema_matches(&MIGRATOR, &applied)
 }
 

@@ -1,0 +1,54 @@
+//! What every test stands on: stores, server processes, clients and events.
+pub mod events;
+pub mod postgres;
+pub mod server;
+
+use std::path::PathBuf;
+
+/// Which database a test runs on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// Both databases.
+pub const KINDS: [Kind; 2] = [Kind::Sqlite, Kind::Postgres];
+
+/// An empty store of its own for one test; gone with it.
+pub struct TestStore {
+    pub kind: Kind,
+    pub url: String,
+    /// Holds the SQLite file, and whatever else a test wants to write.
+    pub folder: tempfile::TempDir,
+}
+
+impl TestStore {
+    /// A migrated, empty store.
+    pub fn new(kind: Kind) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let url = match kind {
+            Kind::Sqlite => format!("sqlite:{}", folder.path().join("chancery.db").display()),
+            Kind::Postgres => postgres::database(),
+        };
+        let migrated =
+            server::chancery().args(["migrate", "--store", &url]).output().expect("chancery migrate");
+        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        Self { kind, url, folder }
+    }
+}
+
+/// The root of the project.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Runs an async test on a runtime of its own.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
+}

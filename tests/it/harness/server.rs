@@ -1,0 +1,165 @@
+//! The real binary as a child process, on ports that the operating system chooses.
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use chancery::proto::v1::{
+    audit_service_client::AuditServiceClient, catalog_service_client::CatalogServiceClient,
+};
+use tonic::transport::{Channel, Endpoint};
+
+use super::TestStore;
+
+/// A command that runs the binary under test, without the caller's settings.
+pub fn chancery() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chancery"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("CHANCERY_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A running server. Killed when dropped.
+pub struct Server {
+    child: Child,
+    pub address: String,
+    pub admin: String,
+    log: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// Starts a server on a store and waits until it serves.
+    pub fn start(store: &TestStore) -> Self {
+        Self::start_with(store, &[])
+    }
+
+    /// Starts a server with further flags.
+    pub fn start_with(store: &TestStore, flags: &[&str]) -> Self {
+        let mut child = chancery()
+            .current_dir(store.folder.path())
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--admin-listen",
+                "127.0.0.1:0",
+                "--log-format",
+                "json",
+            ])
+            .args(["--store", &store.url])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server's binary");
+        let lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut kept = kept.lock().expect("the log");
+                kept.push_str(&line);
+                kept.push('\n');
+                if let Ok(entry) = serde_json::from_str::<serde_json::Value>(&line)
+                    && entry["message"] == "serving"
+                {
+                    let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+                    let _ = sender.send((text("grpc"), text("admin")));
+                }
+            }
+        });
+        match receiver.recv_timeout(Duration::from_secs(30)) {
+            Ok((address, admin)) => Self { child, address, admin, log },
+            Err(_) => {
+                let _ = child.kill();
+                panic!("the server did not start:\n{}", log.lock().expect("the log"));
+            }
+        }
+    }
+
+    /// Everything the server has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("the log").clone()
+    }
+
+    /// The server's gRPC address as a URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A connection.
+    pub async fn channel(&self) -> Channel {
+        let endpoint =
+            Endpoint::from_shared(self.url()).expect("a URL").connect_timeout(Duration::from_secs(5));
+        endpoint.connect().await.expect("a connection")
+    }
+
+    /// An `AuditService` client that takes answers of any size.
+    pub async fn audit(&self) -> AuditServiceClient<Channel> {
+        AuditServiceClient::new(self.channel().await)
+            .max_decoding_message_size(usize::MAX)
+            .max_encoding_message_size(usize::MAX)
+    }
+
+    /// A `CatalogService` client.
+    pub async fn catalog(&self) -> CatalogServiceClient<Channel> {
+        CatalogServiceClient::new(self.channel().await).max_decoding_message_size(usize::MAX)
+    }
+
+    /// The CLI, pointed at this server.
+    pub fn cli(&self, arguments: &[&str]) -> Command {
+        let mut command = chancery();
+        command.env("CHANCERY_SERVER", self.url()).args(arguments);
+        command
+    }
+
+    /// GET on the admin port: status and body.
+    pub async fn admin_get(&self, path: &str) -> (u16, String) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = tokio::net::TcpStream::connect(&self.admin).await.expect("the admin port");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+        (status, body)
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by name, for example "TERM".
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill").success(), "kill -{name}");
+    }
+
+    /// Waits for the end of the process.
+    pub fn wait(&mut self, most: Duration) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the child") {
+                return status;
+            }
+            assert!(began.elapsed() < most, "the server did not end:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
