@@ -2,7 +2,12 @@
 //! catalog, store, listeners), keeps its health, and ends it in order.
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch, time::sleep};
+use tokio::{
+    net::TcpListener,
+    signal::unix::SignalKind,
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
@@ -23,6 +28,8 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
 /// Between the moment health says NOT_SERVING and the moment the listener closes, so that load balancers
 /// hear of it first.
 const NOTICE: Duration = Duration::from_millis(200);
+/// How long the last answers may take to reach clients that are slow or never hang up.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why a command ended.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +107,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let metrics = Arc::new(Metrics::default());
     let ingest = Arc::new(Ingest::new(Arc::clone(&store), Arc::clone(&metrics)));
     let drain = CancellationToken::new();
-    let readers = TaskTracker::new();
+    let (readers, calls) = (TaskTracker::new(), TaskTracker::new());
     let audit = Audit {
         catalog: Arc::clone(&catalog),
         ingest: Arc::clone(&ingest),
@@ -110,6 +117,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         metrics: Arc::clone(&metrics),
         drain: drain.clone(),
         readers: readers.clone(),
+        calls: calls.clone(),
     };
 
     let mut stop = Signals::new().map_err(AppError::Signal)?;
@@ -151,11 +159,16 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let drained = async {
         sleep(NOTICE).await;
         drain.cancel();
-        readers.close();
         // Calls first: they wait for the sequencers, which therefore still run.
-        let _ = serving.await;
+        calls.close();
+        calls.wait().await;
         ingest.drain().await;
-        readers.wait().await;
+        // Queries are told; a client that does not read is cut off with the connection, which it
+        // cannot mistake for the end of its query.
+        readers.close();
+        let _ = timeout(FAREWELL, readers.wait()).await;
+        // Connections end by themselves, but for streams that never do, such as a health watch.
+        let _ = timeout(FAREWELL, serving).await;
         store.close().await;
         http_stop.cancel();
         let _ = admin.await;

@@ -1,4 +1,33 @@
-//! Chancery.
+//! Chancery takes in the audit events of identity products, checks every one against a catalog, stores
+//! it durably in one provable order, and streams it back.
+//!
+//! # One Append through the crate
+//!
+//! 1. `server` accepts the connection; its outermost layer, `oversize`, makes the one answer of tonic
+//!    honest that is not.
+//! 2. [`grpc::audit`] names the producer; `grpc::append` takes the batch apart.
+//! 3. [`event::ParsedEvent::parse`] checks ids, times and sizes. What fails is rejected and stored nowhere.
+//! 4. [`event::admit`] drops secrets ([`catalog::secret`]), then looks the event up and names its fields
+//!    ([`catalog::Catalog::classify`]). What the catalog refuses fails the batch or goes to quarantine.
+//! 5. [`event::seal`] makes the record bytes and the leaf hash. Up to here nothing holds a lock.
+//! 6. [`ingest::Ingest::submit`] queues the batch. The log's one task takes what is queued as a group,
+//!    locks the head of the log, asks for known keys, and lets [`ingest::sequencer::plan`] decide
+//!    positions, duplicates and conflicts. One transaction writes it all.
+//! 7. After the commit every caller hears its verdicts, and `grpc::append` makes results of them.
+//!
+//! # One Query through the crate
+//!
+//! 1. [`grpc::audit`] turns the filter into a [`query::predicate::Predicate`] and opens the resume token
+//!    ([`query::token`]).
+//! 2. [`query::run`] reads pages by keyset, one ahead of the client, up to the head as it was when the
+//!    call began. `store::sql` makes the statements, values only ever as bind parameters.
+//! 3. Each stored record becomes a message with its position, its leaf hash and a token to continue
+//!    after it; a summary ends the stream.
+//!
+//! # Which module may use which
+//!
+//! `grpc -> {ingest, query, catalog} -> {event, store} <- store::{sqlite, postgres}`. `app` composes and
+//! sees everything; `cli` is a client and sees the contract only. `tests/it/layering.rs` checks it.
 pub mod app;
 pub mod catalog;
 pub mod cli;

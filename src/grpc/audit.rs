@@ -38,6 +38,8 @@ pub struct Audit {
     pub drain: CancellationToken,
     /// Readers of running queries.
     pub readers: TaskTracker,
+    /// Running unary calls: the server does not end before they are answered.
+    pub calls: TaskTracker,
 }
 
 type QueryStream = Pin<Box<dyn Stream<Item = Result<v1::QueryResponse, Status>> + Send>>;
@@ -48,6 +50,7 @@ impl AuditService for Audit {
         &self,
         request: Request<v1::AppendRequest>,
     ) -> Result<Response<v1::AppendResponse>, Status> {
+        let _running = self.calls.token();
         let producer = producer(&request)?;
         append::append(self, producer, request.into_inner()).await.map(Response::new)
     }
@@ -91,6 +94,7 @@ impl AuditService for Audit {
         &self,
         request: Request<v1::GetEventRequest>,
     ) -> Result<Response<v1::GetEventResponse>, Status> {
+        let _running = self.calls.token();
         let request = request.into_inner();
         let log = log_name(&request.log)?;
         let by_key = !request.producer.is_empty() || !request.event_id.is_empty();
@@ -127,6 +131,7 @@ impl AuditService for Audit {
         &self,
         request: Request<v1::CountEventsRequest>,
     ) -> Result<Response<v1::CountEventsResponse>, Status> {
+        let _running = self.calls.token();
         let request = request.into_inner();
         let log = log_name(&request.log)?;
         let predicate = predicate(request.filter.as_ref())?;

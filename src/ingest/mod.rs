@@ -117,10 +117,11 @@ impl Ingest {
     fn sender(&self, log: &LogName) -> Result<mpsc::Sender<Job>, SubmitError> {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let logs = logs.as_mut().ok_or(SubmitError::Draining)?;
-        if let Some(sender) = logs.get(log) {
+        // A closed queue means that its task died; the next call begins another.
+        if let Some(sender) = logs.get(log).filter(|sender| !sender.is_closed()) {
             return Ok(sender.clone());
         }
-        if logs.len() >= MAX_OPEN_LOGS {
+        if logs.len() >= MAX_OPEN_LOGS && !logs.contains_key(log) {
             return Err(SubmitError::TooManyLogs);
         }
         let (sender, jobs) = mpsc::channel(QUEUE_CALLS);

@@ -26,11 +26,16 @@ pub(super) const DIALECT: Dialect =
 
 /// Connections for reading.
 const READERS: u32 = 8;
+/// How long a read waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A PostgreSQL database.
 pub struct PostgresStore {
     options: PgConnectOptions,
     readers: PgPool,
+    /// One connection for the readiness check alone: slow queries on every other one must not make the
+    /// server look dead.
+    sentinel: PgPool,
 }
 
 impl PostgresStore {
@@ -52,22 +57,26 @@ impl PostgresStore {
                 ("tcp_keepalives_count", "3"),
             ])
             .disable_statement_logging();
-        let readers = PgPoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(Duration::from_secs(5))
-            // A dropped request can leave a connection inside a transaction that sqlx does not know of
-            // (sqlx 0.9.0); the next user's statements would then vanish with it.
-            .after_release(|connection, _| {
-                Box::pin(async move {
-                    connection.execute("ROLLBACK").await?;
-                    Ok(true)
-                })
-            })
-            .connect_with(options.clone())
-            .await
-            .map_err(failed)?;
-        Ok(Self { options, readers })
+        let readers = pool(READERS, options.clone()).await.map_err(failed)?;
+        let sentinel = pool(1, options.clone()).await.map_err(failed)?;
+        Ok(Self { options, readers, sentinel })
     }
+}
+
+async fn pool(connections: u32, options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A dropped request can leave a connection inside a transaction that sqlx does not know of
+        // (sqlx 0.9.0); the next user's statements would then vanish with it.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                connection.execute("ROLLBACK").await?;
+                Ok(true)
+            })
+        })
+        .connect_with(options)
+        .await
 }
 
 #[async_trait]
@@ -82,7 +91,7 @@ impl Store for PostgresStore {
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        read::ready(&self.readers).await
+        read::ready(&self.sentinel).await
     }
 
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError> {
@@ -139,6 +148,7 @@ impl Store for PostgresStore {
 
     async fn close(&self) {
         self.readers.close().await;
+        self.sentinel.close().await;
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) const DIALECT: Dialect = Dialect { find: "instr", lower: ("lower(", "
 
 /// Connections for reading. Each is a thread with a page cache of 2 MiB.
 const READERS: u32 = 4;
+/// How long a read waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a writer waits for another process to let go of the write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -35,6 +37,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct SqliteStore {
     path: PathBuf,
     readers: SqlitePool,
+    /// One connection for the readiness check alone: slow queries on every other one must not make the
+    /// server look dead.
+    sentinel: SqlitePool,
 }
 
 impl SqliteStore {
@@ -45,13 +50,15 @@ impl SqliteStore {
         // One connection makes the file a WAL database before the readers come.
         let first = options(path).connect().await.map_err(failed)?;
         sqlx::Connection::close(first).await.map_err(failed)?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_with(options(path).pragma("query_only", "ON"))
-            .await
-            .map_err(failed)?;
-        Ok(Self { path: path.to_owned(), readers })
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .connect_with(options(path).pragma("query_only", "ON"))
+        };
+        let readers = pool(READERS).await.map_err(failed)?;
+        let sentinel = pool(1).await.map_err(failed)?;
+        Ok(Self { path: path.to_owned(), readers, sentinel })
     }
 }
 
@@ -79,7 +86,7 @@ impl Store for SqliteStore {
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        read::ready(&self.readers).await
+        read::ready(&self.sentinel).await
     }
 
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError> {
@@ -137,6 +144,7 @@ impl Store for SqliteStore {
 
     async fn close(&self) {
         self.readers.close().await;
+        self.sentinel.close().await;
     }
 }
 
