@@ -3,7 +3,7 @@
 //! that runs already. Without either the tests fail, and say what to install; they never skip.
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -26,6 +26,7 @@ rm -rf "$FOLDER"
 "#;
 
 static SERVER: OnceLock<String> = OnceLock::new();
+static RUNNING: OnceLock<Child> = OnceLock::new();
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// URL of a new, empty database.
@@ -105,7 +106,7 @@ fn start() -> String {
     assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
     let port = free_port();
     let server = as_server_user(&binaries.join("postgres"));
-    let mut supervisor = Command::new("sh")
+    let supervisor = Command::new("sh")
         .args(["-c", SUPERVISOR, "supervisor"])
         .arg(server.get_program())
         .args(server.get_args())
@@ -122,7 +123,7 @@ fn start() -> String {
         .spawn()
         .expect("a shell");
     // The pipe stays open as long as this process lives.
-    std::mem::forget(supervisor.stdin.take());
+    let _ = RUNNING.set(supervisor);
     let url = format!("postgres://postgres@127.0.0.1:{port}");
     let began = Instant::now();
     loop {
