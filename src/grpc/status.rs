@@ -69,23 +69,25 @@ pub fn rejected_batch(rejections: &[(usize, &Rejection)]) -> Status {
     Status::with_error_details(Code::InvalidArgument, short(&message, 1024), details)
 }
 
-/// Events whose ids are taken by events with other content: index, stored position.
-pub fn event_id_reused(conflicts: &[(usize, u64)]) -> Status {
+/// Events whose ids are taken by events with other content: index, and the other's position when it is
+/// stored.
+pub fn event_id_reused(conflicts: &[(usize, Option<u64>)]) -> Status {
+    let taken = |position: Option<u64>| match position {
+        Some(position) => format!("is taken by the event at position {position}, which has other content"),
+        None => "stands twice in this batch, with different content".to_owned(),
+    };
     let (first, position) = conflicts.first().copied().unwrap_or_default();
-    let metadata = HashMap::from([
+    let mut metadata = HashMap::from([
         ("conflicting_events".to_owned(), conflicts.len().to_string()),
         ("first_index".to_owned(), first.to_string()),
-        ("stored_position".to_owned(), position.to_string()),
     ]);
-    let message = format!(
-        "events[{first}].event_id is taken by the event at position {position}, which has other content"
-    );
+    if let Some(position) = position {
+        metadata.insert("stored_position".to_owned(), position.to_string());
+    }
+    let message = format!("events[{first}].event_id {}", taken(position));
     let mut details = info("EVENT_ID_REUSED", metadata);
     for (index, position) in conflicts.iter().take(MOST_VIOLATIONS) {
-        details.add_bad_request_violation(
-            path(*index, "event_id"),
-            format!("is taken by the event at position {position}, which has other content"),
-        );
+        details.add_bad_request_violation(path(*index, "event_id"), taken(*position));
     }
     Status::with_error_details(Code::AlreadyExists, message, details)
 }

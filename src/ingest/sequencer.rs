@@ -42,9 +42,18 @@ pub struct Submission {
 /// What became of one entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    Accepted { position: u64 },
-    Duplicate { position: u64, leaf_hash: Vec<u8> },
-    Conflict { position: u64 },
+    Accepted {
+        position: u64,
+    },
+    Duplicate {
+        position: u64,
+        leaf_hash: Vec<u8>,
+    },
+    /// The id is taken by an event with other content; `None` when that event stands in the same
+    /// refused submission and so is stored nowhere.
+    Conflict {
+        position: Option<u64>,
+    },
     Quarantined,
     NotAttempted,
 }
@@ -115,7 +124,7 @@ pub fn plan<'a>(head: Head, known: &'a HashMap<Key, Known>, group: &'a [Submissi
                     true => {
                         Verdict::Duplicate { position: seen.position, leaf_hash: seen.leaf_hash.to_vec() }
                     }
-                    false => Verdict::Conflict { position: seen.position },
+                    false => Verdict::Conflict { position: Some(seen.position) },
                 });
                 continue;
             }
@@ -138,8 +147,11 @@ pub fn plan<'a>(head: Head, known: &'a HashMap<Key, Known>, group: &'a [Submissi
                 placed_keys.remove(&key);
             }
             for verdict in &mut verdicts {
-                if !matches!(verdict, Verdict::Conflict { .. }) {
-                    *verdict = Verdict::NotAttempted;
+                match verdict {
+                    Verdict::Conflict { position } => {
+                        *position = position.filter(|position| *position < size)
+                    }
+                    _ => *verdict = Verdict::NotAttempted,
                 }
             }
         }
@@ -147,3 +159,7 @@ pub fn plan<'a>(head: Head, known: &'a HashMap<Key, Known>, group: &'a [Submissi
     }
     plan
 }
+
+#[cfg(test)]
+#[path = "sequencer_tests.rs"]
+mod tests;

@@ -1,7 +1,9 @@
 //! What every test stands on: stores, server processes, clients and events.
 pub mod events;
+pub mod log;
 pub mod postgres;
 pub mod server;
+pub mod types;
 
 use std::path::PathBuf;
 

@@ -72,12 +72,7 @@ pub fn to_tsv(rows: &[SeedRow]) -> String {
     let mut tsv = String::new();
     for row in rows {
         let severity = row.severity.map(|s| s.to_string()).unwrap_or_default();
-        tsv.push_str(&format!(
-            "{}\t{severity}\t{}\t{}\n",
-            row.code,
-            row.name,
-            row.used.join(",")
-        ));
+        tsv.push_str(&format!("{}\t{severity}\t{}\t{}\n", row.code, row.name, row.used.join(",")));
     }
     tsv
 }
@@ -109,11 +104,5 @@ fn row(header: &[&str], cells: &[&str]) -> SeedRow {
             }
         }
     }
-    SeedRow {
-        code: text(FIRST_HEADER_CELL),
-        severity,
-        name: text("Event Description"),
-        unused,
-        used,
-    }
+    SeedRow { code: text(FIRST_HEADER_CELL), severity, name: text("Event Description"), unused, used }
 }

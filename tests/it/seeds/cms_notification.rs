@@ -46,19 +46,13 @@ struct Table {
 
 impl Table {
     fn rows(&self) -> Vec<Row<'_>> {
-        self.cells
-            .chunks_exact(3)
-            .map(|cells| (cells[0].as_str(), cells[1].as_str()))
-            .collect()
+        self.cells.chunks_exact(3).map(|cells| (cells[0].as_str(), cells[1].as_str())).collect()
     }
 }
 
 /// The event tables of the notification page, in the page's order.
 pub fn extract(text: &str) -> Vec<SeedEvent> {
-    tables(text)
-        .iter()
-        .filter_map(|table| event(&table.rows()))
-        .collect()
+    tables(text).iter().filter_map(|table| event(&table.rows())).collect()
 }
 
 /// The variant tables of the notification page, in the page's order.
@@ -84,31 +78,18 @@ pub fn extract_hashtable_keys(text: &str) -> Vec<String> {
 
 /// The events of the authentication page, which prints every cell as a paragraph of its own.
 pub fn extract_authentication(text: &str) -> Vec<SeedEvent> {
-    let paragraphs: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let paragraphs: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     // Every paragraph with the one after it: a field's name stands before its value. The heading
     // `Description` of the next table pairs with `EventID`, but the event's own comes first.
     let rows: Vec<Row<'_>> = paragraphs.windows(2).map(|two| (two[0], two[1])).collect();
-    let starts: Vec<usize> = (0..rows.len())
-        .filter(|&start| rows[start].0 == "EventID")
-        .collect();
+    let starts: Vec<usize> = (0..rows.len()).filter(|&start| rows[start].0 == "EventID").collect();
     let ends = starts.iter().skip(1).copied().chain([rows.len()]);
-    starts
-        .iter()
-        .zip(ends)
-        .filter_map(|(&start, end)| event(&rows[start..end]))
-        .collect()
+    starts.iter().zip(ends).filter_map(|(&start, end)| event(&rows[start..end])).collect()
 }
 
 /// One line for each event: code, name and used fields, separated by tabs.
 pub fn to_tsv(events: &[SeedEvent]) -> String {
-    events
-        .iter()
-        .map(|event| format!("{}\t{}\t{}\n", event.code, event.name, event.used.join(",")))
-        .collect()
+    events.iter().map(|event| format!("{}\t{}\t{}\n", event.code, event.name, event.used.join(","))).collect()
 }
 
 /// The event that these rows describe; `None` when they have no `EventID`.
@@ -128,13 +109,8 @@ fn value_of<'a>(rows: &[Row<'a>], field: &str) -> Option<&'a str> {
 
 /// Catalog names of the fields that these rows use.
 fn used(rows: &[Row<'_>]) -> Vec<String> {
-    let is_used =
-        |field| value_of(rows, field).is_some_and(|value| value != "null" && value != "0");
-    FIELDS
-        .iter()
-        .filter(|(field, _)| is_used(field))
-        .map(|(_, name)| (*name).to_owned())
-        .collect()
+    let is_used = |field| value_of(rows, field).is_some_and(|value| value != "null" && value != "0");
+    FIELDS.iter().filter(|(field, _)| is_used(field)).map(|(_, name)| (*name).to_owned()).collect()
 }
 
 /// Every table of the notification page. A cell ends with a bar at the end of a line; a rule of
@@ -144,18 +120,13 @@ fn tables(text: &str) -> Vec<Table> {
     let mut cell = String::new();
     let mut preamble: Vec<String> = Vec::new();
     for line in text.lines().map(str::trim_end) {
-        let cells = tables
-            .last_mut()
-            .map_or(&mut preamble, |table| &mut table.cells);
+        let cells = tables.last_mut().map_or(&mut preamble, |table| &mut table.cells);
         if line.starts_with("---|") {
             // The last three cells were this table's headings. The first of them also holds the
             // prose between the tables: the heading is its last line.
             let headings = cells.split_off(cells.len().saturating_sub(3));
             let heading = headings.first().and_then(|cell| cell.lines().last());
-            tables.push(Table {
-                heading: heading.unwrap_or_default().to_owned(),
-                cells: Vec::new(),
-            });
+            tables.push(Table { heading: heading.unwrap_or_default().to_owned(), cells: Vec::new() });
             cell.clear();
         } else if let Some(end) = line.strip_suffix('|') {
             cell.push_str(end);

