@@ -1,6 +1,6 @@
 //! Random groups against a model that says what must hold, not how: positions dense and in order, one
 //! position per key for ever, all or nothing for atomic submissions.
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use proptest::prelude::*;
 
@@ -24,6 +24,10 @@ impl Clock for Still {
         uuid::Uuid::from_u128(0)
     }
 }
+
+/// Loaded once: it never changes.
+static CATALOG: LazyLock<Catalog> =
+    LazyLock::new(|| Catalog::load([], std::collections::BTreeSet::new()).expect("the embedded catalog"));
 
 /// One submitted event: which of a few ids, which of two contents, quarantined or not.
 type Spec = (u8, bool, bool);
@@ -80,11 +84,10 @@ proptest! {
             1..5,
         )
     ) {
-        let catalog = Catalog::load([], std::collections::BTreeSet::new()).unwrap();
         let mut stored: HashMap<Key, Known> = HashMap::new();
         let mut head = Head { size: 0 };
         for group in &groups {
-            let group: Vec<Submission> = group.iter().map(|spec| submission(&catalog, spec)).collect();
+            let group: Vec<Submission> = group.iter().map(|spec| submission(&CATALOG, spec)).collect();
             let wanted = keys(&group);
             let known = stored.iter().filter(|(key, _)| wanted.contains(key));
             let known: HashMap<_, _> = known.map(|(key, known)| (key.clone(), known.clone())).collect();
