@@ -120,7 +120,7 @@ install_tools() {
   fi
   mkdir -p "$TARGET"
   python3 -m venv --clear "$VENV"
-  "$VENV/bin/python" -m pip --disable-pip-version-check --quiet install "$@"
+  "$VENV/bin/python" -m pip --disable-pip-version-check --quiet install --use-pep517 "$@"
 }
 
 check_tools() {

@@ -2,6 +2,7 @@
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
 
 use super::status;
@@ -40,7 +41,8 @@ impl CatalogService for CatalogRpc {
             families.push(self::family(*family, &format!("families[{at}]"))?);
         }
         let text = request.text.to_lowercase();
-        let offset = offset(&request.page_token, self.catalog.version())?;
+        let list = format!("{}:{:?}:{text}", self.catalog.version(), families);
+        let offset = offset(&request.page_token, &list)?;
         let matching: Vec<_> = self
             .catalog
             .types()
@@ -53,7 +55,7 @@ impl CatalogService for CatalogRpc {
         let more = next < matching.len();
         Ok(Response::new(v1::ListEventTypesResponse {
             event_types,
-            next_page_token: if more { page_token(next, self.catalog.version()) } else { String::new() },
+            next_page_token: if more { page_token(next, &list) } else { String::new() },
             total_size: u32::try_from(matching.len()).unwrap_or(u32::MAX),
             catalog_version: self.catalog.version().to_owned(),
         }))
@@ -78,19 +80,22 @@ fn family(value: i32, field: &str) -> Result<Family, Status> {
         .ok_or_else(|| status::invalid("INVALID_FAMILY", field, "is not set or not a known family"))
 }
 
-/// A token is the offset and the catalog's version: a page of another catalog would skip or repeat.
-fn page_token(offset: usize, version: &str) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{offset}:{version}"))
+/// A token is the offset and a digest of what is listed, the catalog's version among it: a page of
+/// another list would skip or repeat.
+fn page_token(offset: usize, list: &str) -> String {
+    let digest = Sha256::digest(list);
+    URL_SAFE_NO_PAD.encode([&(offset as u64).to_be_bytes(), &digest[..8]].concat())
 }
 
-fn offset(token: &str, version: &str) -> Result<usize, Status> {
+fn offset(token: &str, list: &str) -> Result<usize, Status> {
     if token.is_empty() {
         return Ok(0);
     }
-    let text = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let offset = text.as_deref().and_then(|text| text.split_once(':')).filter(|(_, of)| *of == version);
-    offset.and_then(|(offset, _)| offset.parse().ok()).ok_or_else(|| {
-        let description = "is not a page token of the loaded catalog; begin again without one";
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+    let offset = bytes.and_then(|bytes| bytes.first_chunk().copied()).map(u64::from_be_bytes);
+    let offset = offset.and_then(|offset| usize::try_from(offset).ok());
+    offset.filter(|offset| page_token(*offset, list) == token).ok_or_else(|| {
+        let description = "is not a page token of this list and the loaded catalog; begin again without one";
         status::invalid("INVALID_PAGE_TOKEN", "page_token", description)
     })
 }

@@ -67,6 +67,8 @@ pub async fn serve_grpc(
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that clients can read the details of errors.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     // TCP_NODELAY: an ack must not wait for the client's delayed acknowledgement.
     let connections = TcpIncoming::from(listener).with_nodelay(Some(true));

@@ -1,9 +1,13 @@
 //! What every test stands on: stores, server processes, clients and events.
+pub mod calls;
+pub mod cli;
+pub mod database;
 pub mod events;
 pub mod log;
 pub mod postgres;
 pub mod server;
 pub mod types;
+pub mod writers;
 
 use std::path::PathBuf;
 

@@ -1,0 +1,179 @@
+//! A setting comes from its flag, else from the environment, else from the configuration file, else it
+//! has its default; a wrong one is refused before anything starts.
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    process::{Command, Stdio},
+};
+
+use crate::harness::{
+    Kind, TestStore,
+    cli::run,
+    server::{Server, chancery},
+};
+
+/// A `serve` command on a store, with free ports unless the caller says otherwise.
+fn serve(store: &TestStore) -> Command {
+    let mut command = chancery();
+    command.current_dir(store.folder.path()).arg("serve");
+    command
+}
+
+/// Starts a server, reads its first log line, ends it.
+fn first_line(command: &mut Command) -> String {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let _ = child.kill();
+    let _ = child.wait();
+    line
+}
+
+/// An address that is free now.
+fn free() -> String {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").to_string()
+}
+
+#[test]
+fn the_flag_wins_over_the_environment_and_that_over_the_file() {
+    let store = TestStore::new(Kind::Sqlite);
+    let [flag, environment, file] = [free(), free(), free()];
+    let text = format!(
+        "listen = {file:?}\nadmin_listen = \"127.0.0.1:0\"\nstore = {:?}\nlog_format = \"json\"\n",
+        store.url
+    );
+    fs::write(store.folder.path().join("chancery.toml"), text).expect("a file");
+    let shown = |command: &mut Command| -> (String, String) {
+        let line = first_line(command.args(["--config", "chancery.toml"]));
+        let entry: serde_json::Value =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert_eq!(entry["message"], "serving", "{line}");
+        (
+            entry["grpc"].as_str().unwrap_or_default().to_owned(),
+            entry["store"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    assert_eq!(shown(&mut serve(&store)), (file, store.url.clone()));
+    assert_eq!(shown(serve(&store).env("CHANCERY_LISTEN", &environment)).0, environment);
+    let mut all = serve(&store);
+    assert_eq!(shown(all.env("CHANCERY_LISTEN", &environment).args(["--listen", &flag])).0, flag);
+    // The file itself can be named by the environment.
+    let line =
+        first_line(serve(&store).env("CHANCERY_CONFIG", "chancery.toml").env("CHANCERY_LOG_FORMAT", "text"));
+    assert!(line.contains(" INFO ") && line.contains("serving"), "{line}");
+}
+
+#[test]
+fn a_list_in_the_environment_or_the_file_is_taken_whole() {
+    let store = TestStore::new(Kind::Sqlite);
+    let base = "listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nstore = \"sqlite:list.db\"\n";
+    let type_ = |code: &str| {
+        format!(
+            "[[token_server.event]]\ncode = \"{code}\"\ncategory = \"Site\"\nsummary = \"One.\"\noutcome = \"success\"\n"
+        )
+    };
+    for name in ["one", "two"] {
+        fs::write(store.folder.path().join(format!("{name}.toml")), type_(name)).expect("a file");
+    }
+    fs::write(
+        store.folder.path().join("with.toml"),
+        format!("{base}catalog = [\"one.toml\", \"two.toml\"]\n"),
+    )
+    .expect("a file");
+    fs::write(store.folder.path().join("without.toml"), base).expect("a file");
+    let types = |command: &mut Command| -> u64 {
+        let line = first_line(command.args(["--log-format", "json"]));
+        let entry: serde_json::Value =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        entry["event_types"].as_u64().expect("a number")
+    };
+    assert_eq!(types(serve(&store).args(["--config", "without.toml"])), 489);
+    assert_eq!(types(serve(&store).args(["--config", "with.toml"])), 491);
+    let mut environment = serve(&store);
+    environment.env("CHANCERY_CATALOG", "one.toml,two.toml");
+    assert_eq!(types(environment.args(["--config", "without.toml"])), 491);
+    // A flag replaces the file's list.
+    assert_eq!(types(serve(&store).args(["--config", "with.toml", "--catalog", "one.toml"])), 490);
+}
+
+#[test]
+fn a_wrong_configuration_file_is_refused() {
+    let store = TestStore::new(Kind::Sqlite);
+    let cases = [
+        ("listne = \"127.0.0.1:0\"\n", "unknown field `listne`"),
+        ("# fine\n\nlisten = 5\n", "line 3"),
+        ("[server]\nlisten = \"127.0.0.1:0\"\n", "unknown field `server`"),
+        ("drain-seconds = 5\n", "unknown field `drain-seconds`"),
+        ("listen = \n", "line 1"),
+        ("drain_seconds = 0\n", "setting drain_seconds: is not between 1 and 3600"),
+        ("drain_seconds = -1\n", "line 1"),
+        ("store = \"mysql://db\"\n", "setting store: a store is sqlite:PATH or postgres://"),
+        ("accept_unknown = [\"cms\"]\n", "setting accept_unknown: unknown family \"cms\""),
+        ("log_format = \"xml\"\n", "setting log_format: a log format is text or json"),
+    ];
+    for (text, reason) in cases {
+        fs::write(store.folder.path().join("chancery.toml"), text).expect("a file");
+        let ran = run(serve(&store).args(["--config", "chancery.toml"]), "");
+        assert!(ran.code == 2 && ran.err.contains(reason), "{text:?}: {ran:?}");
+        assert!(
+            reason.starts_with("setting") || ran.err.contains("setting config: chancery.toml: "),
+            "{ran:?}"
+        );
+    }
+    let ran = run(serve(&store).args(["--config", "nowhere.toml"]), "");
+    assert!(ran.code == 2 && ran.err.contains("nowhere.toml: No such file"), "{ran:?}");
+}
+
+#[test]
+fn a_wrong_value_is_refused_by_the_name_of_its_setting() {
+    let store = TestStore::new(Kind::Sqlite);
+    let cases = [
+        ("listen", "nonsense", "setting listen: \"nonsense\" is not an address such as 127.0.0.1:50051"),
+        ("admin-listen", "127.0.0.1", "setting admin_listen: \"127.0.0.1\" is not an address"),
+        ("store", "chancery.db", "setting store: a store is sqlite:PATH"),
+        ("store", "sqlite::memory:", "setting store: sqlite: needs the path of a file"),
+        ("drain-seconds", "3601", "setting drain_seconds: is not between 1 and 3600"),
+        ("drain-seconds", "soon", "--drain-seconds"),
+        ("log-level", "a=b=c", "setting log_level: "),
+        // A mistyped level would otherwise be a filter for a module of that name, and the log empty.
+        ("log-level", "inof", "setting log_level: "),
+        ("log-format", "xml", "setting log_format: a log format is text or json"),
+    ];
+    for (setting, value, reason) in cases {
+        let flag = format!("--{setting}");
+        let ran = run(serve(&store).args([&flag, value]), "");
+        assert!(ran.code == 2 && ran.err.contains(reason), "{flag} {value}: {ran:?}");
+        let variable = format!("CHANCERY_{}", setting.to_uppercase().replace('-', "_"));
+        let ran = run(serve(&store).env(variable, value), "");
+        assert!(ran.code == 2 && ran.err.contains(reason), "{setting} from the environment: {ran:?}");
+    }
+    let made: Vec<_> =
+        fs::read_dir(store.folder.path()).expect("a folder").flatten().map(|it| it.file_name()).collect();
+    assert!(!made.contains(&"sqlite::memory:".into()), "{made:?}");
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let store = TestStore::new(Kind::Sqlite);
+    let other = TestStore::new(Kind::Sqlite);
+    let running = Server::start(&store);
+    let cases = [
+        (running.address.clone(), "127.0.0.1:0".to_owned(), running.address.clone()),
+        ("127.0.0.1:0".to_owned(), running.admin.clone(), running.admin.clone()),
+    ];
+    for (listen, admin, taken) in cases {
+        let flags = ["--listen", &listen, "--admin-listen", &admin, "--store", &other.url];
+        let ran = run(serve(&other).args(flags), "");
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(
+            ran.err.contains(&format!("chancery: cannot listen on {taken}: Address already in use")),
+            "{ran:?}"
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! PostgreSQL keeps the events in partitions of 2^24 positions, made by the append that needs one.
+use chancery::proto::v1::{GetEventRequest, Order, QueryRequest};
+
+use crate::harness::{
+    Kind, TestStore, block_on,
+    calls::{accept, atomic, query},
+    database::Database,
+    events,
+    server::Server,
+};
+
+const FIRST: u64 = (1 << 24) - 1;
+
+#[test]
+fn an_append_over_the_edge_of_a_partition_makes_the_next_one() {
+    let store = TestStore::new(Kind::Postgres);
+    block_on(async {
+        let mut database = Database::open(&store).await;
+        database.run(&format!("INSERT INTO log_head (log, size) VALUES ('main', {FIRST})")).await;
+        let server = Server::start(&store);
+        let mut audit = server.audit().await;
+        let batch: Vec<_> = (0..3).map(|number| events::hold(&format!("device-{number}"))).collect();
+        assert_eq!(accept(&mut audit, atomic(batch.clone())).await, [FIRST, FIRST + 1, FIRST + 2]);
+        let parts = "SELECT tableoid::regclass::text FROM events ORDER BY position";
+        assert_eq!(database.texts(parts).await, ["events_p0", "events_p1", "events_p1"]);
+        for order in [Order::PositionAsc, Order::PositionDesc, Order::OccurredDesc] {
+            let request = QueryRequest { order: order as i32, ..QueryRequest::default() };
+            let mut expected = vec![FIRST, FIRST + 1, FIRST + 2];
+            if order != Order::PositionAsc {
+                expected.reverse();
+            }
+            let whole = query(&mut audit, request.clone()).await;
+            assert_eq!(whole.positions(), expected);
+            for (at, token) in whole.tokens.iter().enumerate() {
+                let resumed = QueryRequest { resume_token: token.clone(), ..request.clone() };
+                assert_eq!(query(&mut audit, resumed).await.positions(), expected[at + 1..]);
+            }
+        }
+        // Keys are in one table: a duplicate is found whatever partition its event lies in.
+        let get = GetEventRequest {
+            producer: "anonymous".to_owned(),
+            event_id: batch[2].event_id.clone(),
+            ..GetEventRequest::default()
+        };
+        let found = audit.get_event(get).await.expect("the event").into_inner().event.expect("the event");
+        assert_eq!(found.position, Some(FIRST + 2));
+        // Another log's first event goes to the first partition, which is there.
+        let other = chancery::proto::v1::AppendRequest { log: "other".to_owned(), ..atomic(batch) };
+        assert_eq!(accept(&mut audit, other).await, [0, 1, 2]);
+    });
+}
