@@ -1,5 +1,9 @@
 //! What every test stands on: stores, server processes, clients and events.
+pub mod calls;
+pub mod database;
+pub mod writers;
 pub mod events;
+pub mod cli;
 pub mod log;
 pub mod postgres;
 pub mod server;
