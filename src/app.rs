@@ -108,7 +108,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let ingest = Arc::new(Ingest::new(Arc::clone(&store), Arc::clone(&metrics)));
     let drain = CancellationToken::new();
     let (readers, calls) = (TaskTracker::new(), TaskTracker::new());
-    let audit = Audit {
+    let audit = Arc::new(Audit {
         catalog: Arc::clone(&catalog),
         ingest: Arc::clone(&ingest),
         store: Arc::clone(&store),
@@ -118,7 +118,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         drain: drain.clone(),
         readers: readers.clone(),
         calls: calls.clone(),
-    };
+    });
 
     let mut stop = Signals::new().map_err(AppError::Signal)?;
     let (ready_sender, ready) = watch::channel(true);

@@ -1,4 +1,6 @@
 //! `Append`: events through catalog and seal, the good ones to the sequencer, one result per event.
+use std::sync::Arc;
+
 use prost::Message as _;
 use tonic::Status;
 use uuid::Uuid;
@@ -20,7 +22,7 @@ use crate::{
 };
 
 /// An event after the catalog: its id, and what is to be done with it.
-struct Checked {
+pub(super) struct Checked {
     event_id: String,
     fate: Fate,
 }
@@ -47,15 +49,10 @@ pub async fn append(
         Err(_) => return Err(status::invalid("INVALID_MODE", "mode", "is not a known mode")),
     };
     if count == 0 {
-        return Err(status::invalid(
-            "EMPTY_BATCH",
-            "events",
-            format!("holds no event; 1 to {MAX_BATCH_EVENTS}"),
-        ));
+        return Err(status::empty_batch(MAX_BATCH_EVENTS));
     }
     if count > MAX_BATCH_EVENTS {
-        let description = format!("holds {count} events; at most {MAX_BATCH_EVENTS}");
-        return Err(status::invalid("BATCH_TOO_LARGE", "events", description));
+        return Err(status::batch_too_large(count, MAX_BATCH_EVENTS));
     }
     audit.metrics.received(count);
     let (checked, entries) = check(audit, &log, &producer, request.events);
@@ -68,7 +65,7 @@ pub async fn append(
             return Err(status::rejected_batch(&refused));
         }
     }
-    let submission = Submission { producer, mode, entries };
+    let submission = Arc::new(Submission { producer, mode, entries });
     let (verdicts, tree_size) = if request.validate_only {
         (dry_run(audit, &log, &submission).await?, None)
     } else if submission.entries.is_empty() {
@@ -92,19 +89,30 @@ pub async fn append(
     if mode == Mode::Atomic {
         atomic_conflict(audit, &verdicts)?;
     }
+    let results = results(audit, checked, verdicts, request.validate_only);
+    Ok(v1::AppendResponse { results, tree_size })
+}
+
+/// One result per checked event, counted. `verdicts` are those of the submitted ones, in order.
+pub(super) fn results(
+    audit: &Audit,
+    checked: Vec<Checked>,
+    verdicts: Vec<Verdict>,
+    validate_only: bool,
+) -> Vec<v1::EventResult> {
     let mut verdicts = verdicts.into_iter();
-    let mut results = Vec::with_capacity(count);
+    let mut results = Vec::with_capacity(checked.len());
     for (index, each) in checked.into_iter().enumerate() {
         let verdict = match each.fate {
             Fate::Submitted { .. } => verdicts.next(),
             Fate::Rejected(_) => None,
         };
-        results.push(result(index, each, verdict, request.validate_only));
+        results.push(result(index, each, verdict, validate_only));
     }
     for each in &results {
         audit.metrics.result(outcome(each.result()), 1);
     }
-    Ok(v1::AppendResponse { results, tree_size })
+    results
 }
 
 impl Checked {
@@ -117,7 +125,7 @@ impl Checked {
 }
 
 /// Takes every event through parse, secret policy, catalog and seal.
-fn check(
+pub(super) fn check(
     audit: &Audit,
     log: &LogName,
     producer: &Producer,
@@ -181,7 +189,7 @@ fn check(
 }
 
 /// What the sequencer would say now.
-async fn dry_run(audit: &Audit, log: &LogName, submission: &Submission) -> Result<Vec<Verdict>, Status> {
+async fn dry_run(audit: &Audit, log: &LogName, submission: &Arc<Submission>) -> Result<Vec<Verdict>, Status> {
     let group = std::slice::from_ref(submission);
     let known =
         audit.store.known(log, &sequencer::keys(group)).await.map_err(|error| status::store(&error))?;
@@ -276,6 +284,19 @@ fn not_committed(audit: &Audit, checked: Vec<Checked>, error: SubmitError) -> v1
         audit.metrics.result(outcome(each.result()), 1);
     }
     v1::AppendResponse { results, tree_size: 0 }
+}
+
+/// Results that refuse every event of a batch for the same reason.
+pub(super) fn refuse_all(audit: &Audit, count: usize, why: &Status) -> Vec<v1::EventResult> {
+    audit.metrics.result(Outcome::rejected, count);
+    let error = status::as_message(why);
+    let refused = (0..count).map(|index| v1::EventResult {
+        index: u32::try_from(index).unwrap_or(u32::MAX),
+        result: AppendResult::Rejected as i32,
+        error: Some(error.clone()),
+        ..v1::EventResult::default()
+    });
+    refused.collect()
 }
 
 const fn outcome(result: AppendResult) -> Outcome {

@@ -5,9 +5,9 @@ use futures::{Stream, StreamExt as _, stream};
 use prost::Message as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::{append, convert, status};
+use super::{append, append_stream, convert, status};
 use crate::{
     catalog::Catalog,
     clock::Clock,
@@ -42,22 +42,36 @@ pub struct Audit {
     pub calls: TaskTracker,
 }
 
-type QueryStream = Pin<Box<dyn Stream<Item = Result<v1::QueryResponse, Status>> + Send>>;
+/// The service, shared with the tasks of its streams.
+pub struct AuditRpc(pub Arc<Audit>);
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
-impl AuditService for Audit {
+impl AuditService for AuditRpc {
     async fn append(
         &self,
         request: Request<v1::AppendRequest>,
     ) -> Result<Response<v1::AppendResponse>, Status> {
-        let _running = self.calls.token();
+        let _running = self.0.calls.token();
         let producer = producer(&request)?;
-        append::append(self, producer, request.into_inner()).await.map(Response::new)
+        append::append(&self.0, producer, request.into_inner()).await.map(Response::new)
     }
 
-    type QueryStream = QueryStream;
+    type AppendStreamStream = Answers<v1::AppendStreamResponse>;
 
-    async fn query(&self, request: Request<v1::QueryRequest>) -> Result<Response<QueryStream>, Status> {
+    async fn append_stream(
+        &self,
+        request: Request<Streaming<v1::AppendStreamRequest>>,
+    ) -> Result<Response<Self::AppendStreamStream>, Status> {
+        let producer = producer(&request)?;
+        let answers = append_stream::run(Arc::clone(&self.0), producer, request.into_inner());
+        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+    }
+
+    type QueryStream = Answers<v1::QueryResponse>;
+
+    async fn query(&self, request: Request<v1::QueryRequest>) -> Result<Response<Self::QueryStream>, Status> {
         let request = request.into_inner();
         let log = log_name(&request.log)?;
         let order = match v1::Order::try_from(request.order) {
@@ -70,7 +84,7 @@ impl AuditService for Audit {
         let scope = Scope::of(&log, &predicate);
         let resume = match request.resume_token.as_str() {
             "" => None,
-            token => Some(self.tokens.open(scope, order, token).map_err(|fault| match fault {
+            token => Some(self.0.tokens.open(scope, order, token).map_err(|fault| match fault {
                 TokenFault::Invalid => {
                     status::invalid("INVALID_RESUME_TOKEN", "resume_token", "is not a token of this service")
                 }
@@ -83,10 +97,15 @@ impl AuditService for Audit {
         };
         let filter = predicate.to_string();
         let query = Query { log, predicate, order, limit: request.limit, resume };
-        let parts = query::run(Arc::clone(&self.store), query, self.drain.clone(), &self.readers);
-        let answers =
-            Answers { tokens: self.tokens.clone(), scope, order, filter, metrics: Arc::clone(&self.metrics) };
-        let stream = ReceiverStream::new(parts).flat_map(move |part| stream::iter(answers.of(part)));
+        let parts = query::run(Arc::clone(&self.0.store), query, self.0.drain.clone(), &self.0.readers);
+        let messages = Messages {
+            tokens: self.0.tokens.clone(),
+            scope,
+            order,
+            filter,
+            metrics: Arc::clone(&self.0.metrics),
+        };
+        let stream = ReceiverStream::new(parts).flat_map(move |part| stream::iter(messages.of(part)));
         Ok(Response::new(Box::pin(stream)))
     }
 
@@ -94,7 +113,7 @@ impl AuditService for Audit {
         &self,
         request: Request<v1::GetEventRequest>,
     ) -> Result<Response<v1::GetEventResponse>, Status> {
-        let _running = self.calls.token();
+        let _running = self.0.calls.token();
         let request = request.into_inner();
         let log = log_name(&request.log)?;
         let by_key = !request.producer.is_empty() || !request.event_id.is_empty();
@@ -108,6 +127,7 @@ impl AuditService for Audit {
                 })?;
                 let key = Key { producer, event_id };
                 let mut known = self
+                    .0
                     .store
                     .known(&log, std::slice::from_ref(&key))
                     .await
@@ -122,7 +142,7 @@ impl AuditService for Audit {
                 return Err(status::invalid("INVALID_EVENT_REFERENCE", "position", description));
             }
         };
-        let event = self.store.event_at(&log, position).await.map_err(|e| status::store(&e))?;
+        let event = self.0.store.event_at(&log, position).await.map_err(|e| status::store(&e))?;
         let event = event.ok_or_else(|| no_event(&log, &format!("position {position}")))?;
         Ok(Response::new(v1::GetEventResponse { event: Some(stored(event)?) }))
     }
@@ -131,7 +151,7 @@ impl AuditService for Audit {
         &self,
         request: Request<v1::CountEventsRequest>,
     ) -> Result<Response<v1::CountEventsResponse>, Status> {
-        let _running = self.calls.token();
+        let _running = self.0.calls.token();
         let request = request.into_inner();
         let log = log_name(&request.log)?;
         let predicate = predicate(request.filter.as_ref())?;
@@ -144,7 +164,7 @@ impl AuditService for Audit {
             bucket,
             limit: MAX_COUNT_ROWS + 1,
         };
-        let counted = self.store.count(&count).await.map_err(|e| status::store(&e))?;
+        let counted = self.0.store.count(&count).await.map_err(|e| status::store(&e))?;
         if counted.len() > MAX_COUNT_ROWS as usize {
             let description = format!(
                 "the count has more than {MAX_COUNT_ROWS} rows; narrow the filter, group by less or widen the bucket"
@@ -163,7 +183,7 @@ impl AuditService for Audit {
 }
 
 /// Turns the parts of one query into messages.
-struct Answers {
+struct Messages {
     tokens: Tokens,
     scope: Scope,
     order: Order,
@@ -171,7 +191,7 @@ struct Answers {
     metrics: Arc<Metrics>,
 }
 
-impl Answers {
+impl Messages {
     fn of(&self, part: Part) -> Vec<Result<v1::QueryResponse, Status>> {
         match part {
             Part::Page { events, head } => {

@@ -1,6 +1,8 @@
 //! The gRPC surface: one file per service, and nothing but parsing, calling and converting in it.
-//! `append` is the one RPC large enough for a file of its own; `status` makes every error.
+//! `append` and `append_stream` are RPCs
+//! large enough for files of their own; `status` makes every error.
 mod append;
+mod append_stream;
 pub mod audit;
 pub mod catalog;
 mod convert;

@@ -154,6 +154,16 @@ pub fn internal() -> Status {
     )
 }
 
+/// A batch with more events than the limit.
+pub fn batch_too_large(count: usize, most: usize) -> Status {
+    invalid("BATCH_TOO_LARGE", "events", format!("holds {count} events; at most {most}"))
+}
+
+/// A batch without events.
+pub fn empty_batch(most: usize) -> Status {
+    invalid("EMPTY_BATCH", "events", format!("holds no event; 1 to {most}"))
+}
+
 /// A status as data, for the result of one event.
 pub fn as_message(status: &Status) -> rpc::Status {
     // The details of a status are an encoded google.rpc.Status themselves.

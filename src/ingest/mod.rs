@@ -62,7 +62,7 @@ pub enum SubmitError {
 }
 
 struct Job {
-    submission: Submission,
+    submission: Arc<Submission>,
     reply: oneshot::Sender<Result<Committed, SubmitError>>,
     /// Held until the reply is sent.
     _permit: tokio::sync::OwnedSemaphorePermit,
@@ -97,7 +97,7 @@ impl Ingest {
     pub async fn submit(
         &self,
         log: &LogName,
-        submission: Submission,
+        submission: Arc<Submission>,
         bytes: usize,
     ) -> Result<Committed, SubmitError> {
         let sender = self.sender(log)?;

@@ -1,7 +1,7 @@
 //! The sequencer's decision: which events of a group are new, which position each takes, what each
 //! submitter hears. A pure function of the locked head, the stored keys and the group; the task in
 //! `task` runs it inside a transaction, as often as it takes.
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     event::{Producer, SealedEvent},
@@ -76,7 +76,7 @@ impl Plan<'_> {
 }
 
 /// The keys whose stored rows [`plan`] needs.
-pub fn keys(group: &[Submission]) -> Vec<Key> {
+pub fn keys(group: &[Arc<Submission>]) -> Vec<Key> {
     let events = group.iter().flat_map(|submission| {
         submission.entries.iter().filter_map(|entry| match entry {
             Entry::Event(event) => {
@@ -97,7 +97,7 @@ struct Seen<'a> {
 }
 
 /// Decides a group.
-pub fn plan<'a>(head: Head, known: &'a HashMap<Key, Known>, group: &'a [Submission]) -> Plan<'a> {
+pub fn plan<'a>(head: Head, known: &'a HashMap<Key, Known>, group: &'a [Arc<Submission>]) -> Plan<'a> {
     let mut plan = Plan { placed: Vec::new(), quarantined: Vec::new(), head, verdicts: Vec::new() };
     let mut placed_keys: HashMap<Key, Seen<'a>> = HashMap::new();
     for submission in group {

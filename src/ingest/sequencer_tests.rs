@@ -51,7 +51,7 @@ fn sealed(catalog: &Catalog, producer: &Producer, id: u8, content: bool) -> Seal
     seal(valid, &Receipt { log: &log, producer, received_at: 1 })
 }
 
-fn submission(catalog: &Catalog, (first, atomic, events): &SubmissionSpec) -> Submission {
+fn submission(catalog: &Catalog, (first, atomic, events): &SubmissionSpec) -> Arc<Submission> {
     let producer = Producer::parse(if *first { "one" } else { "two" }).unwrap();
     let entries = events.iter().map(|(id, content, quarantined)| {
         let event = sealed(catalog, &producer, *id, *content);
@@ -68,7 +68,7 @@ fn submission(catalog: &Catalog, (first, atomic, events): &SubmissionSpec) -> Su
         }))
     });
     let entries = entries.collect();
-    Submission { producer, mode: if *atomic { Mode::Atomic } else { Mode::PerEvent }, entries }
+    Arc::new(Submission { producer, mode: if *atomic { Mode::Atomic } else { Mode::PerEvent }, entries })
 }
 
 proptest! {
@@ -87,7 +87,7 @@ proptest! {
         let mut stored: HashMap<Key, Known> = HashMap::new();
         let mut head = Head { size: 0 };
         for group in &groups {
-            let group: Vec<Submission> = group.iter().map(|spec| submission(&CATALOG, spec)).collect();
+            let group: Vec<_> = group.iter().map(|spec| submission(&CATALOG, spec)).collect();
             let wanted = keys(&group);
             let known = stored.iter().filter(|(key, _)| wanted.contains(key));
             let known: HashMap<_, _> = known.map(|(key, known)| (key.clone(), known.clone())).collect();

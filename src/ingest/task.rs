@@ -84,7 +84,7 @@ impl Sequencer {
     }
 
     /// Runs one group until its outcome is known or time is up.
-    async fn settle(&mut self, group: &[Submission]) -> Result<Vec<Committed>, SubmitError> {
+    async fn settle(&mut self, group: &[Arc<Submission>]) -> Result<Vec<Committed>, SubmitError> {
         let began = Instant::now();
         let mut pause = FIRST_PAUSE;
         let mut unknown = false;
@@ -120,7 +120,7 @@ impl Sequencer {
     }
 
     /// Runs one group in one transaction.
-    async fn attempt(&mut self, group: &[Submission]) -> Result<Vec<Committed>, StoreError> {
+    async fn attempt(&mut self, group: &[Arc<Submission>]) -> Result<Vec<Committed>, StoreError> {
         let appender = match &mut self.appender {
             Some(appender) => appender,
             empty => empty.insert(self.store.appender().await?),

@@ -7,7 +7,7 @@
 pub mod admin;
 mod oversize;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 use tonic::transport::{Server, server::TcpIncoming};
@@ -18,7 +18,10 @@ use tonic_health::{
 
 use crate::{
     event::limits::MAX_MESSAGE_BYTES,
-    grpc::{audit::Audit, catalog::CatalogRpc},
+    grpc::{
+        audit::{Audit, AuditRpc},
+        catalog::CatalogRpc,
+    },
     proto::{
         DESCRIPTORS,
         v1::{
@@ -58,7 +61,7 @@ pub enum ServeError {
 /// The transport failed.
 pub async fn serve_grpc(
     listener: TcpListener,
-    audit: Audit,
+    audit: Arc<Audit>,
     catalog: CatalogRpc,
     health: HealthReporter,
     stop: impl Future<Output = ()>,
@@ -81,7 +84,7 @@ pub async fn serve_grpc(
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .layer(oversize::OversizeLayer)
         .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
-        .add_service(AuditServiceServer::new(audit).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(AuditServiceServer::new(AuditRpc(audit)).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(reflection().build_v1()?)
         // Old grpcurl speaks v1alpha only.

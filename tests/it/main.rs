@@ -5,6 +5,7 @@
 mod admin;
 mod append_atomic;
 mod append_per_event;
+mod append_stream;
 mod as_parameters;
 mod bad_input;
 mod catalog_complete;
