@@ -171,7 +171,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         let _ = timeout(FAREWELL, serving).await;
         store.close().await;
         http_stop.cancel();
-        let _ = admin.await;
+        // A probe's idle connection never ends by itself.
+        let _ = timeout(FAREWELL, admin).await;
     };
     tokio::select! {
         () = drained => {

@@ -24,8 +24,7 @@ pub fn action<'a>(event: &'a AsAuditEvent, parsed: Option<&'a Parsed>) -> Result
     match parsed.and_then(|parsed| parsed.action.as_deref()) {
         Some(inside) if own.is_empty() => Ok(inside),
         Some(inside) if inside != own => {
-            let description = format!("{own:?} is not the action inside raw_parameters, {inside:?}");
-            Err(Rejection::malformed("as_audit.action", description))
+            Err(Rejection::malformed("as_audit.action", "is not the action inside raw_parameters"))
         }
         _ => Ok(own),
     }
@@ -49,7 +48,7 @@ pub fn read(catalog: &FamilyCatalog, event: &AsAuditEvent, parsed: Option<&Parse
             None => format!("as_audit.parameters[{at}].value"),
             Some(_) => format!("as_audit.raw_parameters[{code}]"),
         };
-        let attribute = catalog.parameters.get(code);
+        let attribute = catalog.parameter(code);
         if let Some(secret) = attribute.filter(|attribute| attribute.class == Class::Secret) {
             reading.dropped(&secret.name);
             continue;
@@ -119,7 +118,8 @@ fn outcome(event: &AsAuditEvent, failed: bool, reading: &mut Reading) -> Outcome
     let mut failed_by_column = false;
     for column in [&event.status, &event.response] {
         if let Some(text) = column.as_deref().and_then(not_null) {
-            if text.trim().to_ascii_uppercase().ends_with("SUCCESS") {
+            let text = text.trim().to_ascii_uppercase();
+            if text == "SUCCESS" || text.ends_with("_SUCCESS") {
                 succeeded = true;
             } else {
                 failed_by_column = true;

@@ -349,7 +349,7 @@ impl Loader {
     }
 
     fn short_field(&self, family: Family, offset: usize, text: &str) -> Result<FieldSpec, Fault> {
-        let separator = text.find([';', ',']).and_then(|at| text[at..].chars().next());
+        let separator = text.find([';', ',', ':']).and_then(|at| text[at..].chars().next());
         let Some(separator) = separator else {
             return Ok(FieldSpec::One(self.attribute_use(family, offset, text)?));
         };

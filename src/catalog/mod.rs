@@ -32,10 +32,14 @@ use std::{
 
 pub use loader::CatalogError;
 use model::{Attribute, CredentialValue, EventType, Family, Operation};
+pub use nearest::Suggestions;
 use reading::{Reading, warning};
 use rejection::{Reason, Rejection, Violation};
 
-use crate::proto::v1::{NewEvent, Outcome, new_event};
+use crate::{
+    event::limits::MAX_ENTRIES,
+    proto::v1::{NewEvent, Outcome, new_event},
+};
 
 /// The embedded files, in the order in which they are loaded.
 const EMBEDDED: [(&str, &str); 4] = [
@@ -62,6 +66,14 @@ pub struct FamilyCatalog {
     pub parameters: BTreeMap<String, Arc<Attribute>>,
     /// Token Server: folded keys of `details`.
     pub details: BTreeMap<String, Arc<Attribute>>,
+}
+
+impl FamilyCatalog {
+    /// AS audit: what a parameter code means. Compared without case and blanks, so that no spelling of a
+    /// secret's code slips past the secret policy.
+    pub fn parameter(&self, code: &str) -> Option<&Arc<Attribute>> {
+        self.parameters.get(code).or_else(|| self.parameters.get(&code.trim().to_ascii_uppercase()))
+    }
 }
 
 /// What the catalog makes of an event that it accepts.
@@ -135,9 +147,15 @@ impl Catalog {
     }
 
     /// Why `code` is unknown, with the nearest known ones.
-    pub fn unknown(&self, family: Family, code: &str) -> Rejection {
-        let nearest = nearest::to(self, family, code);
-        let mut description = format!("{:?} is not a code of {family}", reading::shown(code));
+    pub fn unknown(&self, family: Family, code: &str, suggestions: &mut Suggestions) -> Rejection {
+        let nearest = suggestions.to(self, family, code);
+        // Something that is no word is no code, and could be anything: it is not echoed.
+        let word =
+            code.len() <= 64 && code.chars().all(|each| each.is_alphanumeric() || "_-. ".contains(each));
+        let mut description = match word {
+            true => format!("{code:?} is not a code of {family}"),
+            false => format!("is not a code of {family}"),
+        };
         let elsewhere: Vec<_> = Family::ALL
             .into_iter()
             .filter(|other| *other != family)
@@ -165,6 +183,7 @@ impl Catalog {
         &self,
         event: &NewEvent,
         parameters: Option<&secret::Parameters>,
+        suggestions: &mut Suggestions,
     ) -> Result<Classified, Rejection> {
         let Some(event) = &event.family else {
             return Err(Rejection::malformed(
@@ -174,6 +193,11 @@ impl Catalog {
         };
         let parsed = match parameters {
             None => None,
+            Some(Ok(parsed)) if parsed.parameters.len() > MAX_ENTRIES => {
+                let description =
+                    format!("has {} parameters; at most {MAX_ENTRIES}", parsed.parameters.len());
+                return Err(Rejection::malformed("as_audit.raw_parameters", description));
+            }
             Some(Ok(parsed)) => Some(parsed),
             Some(Err(error)) => {
                 return Err(Rejection::malformed("as_audit.raw_parameters", error.to_string()));
@@ -191,7 +215,7 @@ impl Catalog {
         let catalog = self.family(family);
         let Some((event_type, alias)) = self.find(family, code) else {
             if !self.accept_unknown.contains(&family) {
-                return Err(self.unknown(family, code));
+                return Err(self.unknown(family, code, suggestions));
             }
             return Ok(accept_unknown(catalog, family, code, event, parsed));
         };

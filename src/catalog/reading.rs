@@ -26,9 +26,14 @@ pub mod warning {
     pub const AMBIGUOUS_PARAMETERS: &str = "AMBIGUOUS_PARAMETERS";
     /// The record says success and failure at once; it counts as failure.
     pub const OUTCOME_CONTRADICTORY: &str = "OUTCOME_CONTRADICTORY";
+    /// Further warnings were left out.
+    pub const MORE_WARNINGS: &str = "MORE_WARNINGS";
     /// The code is unknown and the site accepts unknown codes of this family.
     pub const UNKNOWN_CODE_ACCEPTED: &str = "UNKNOWN_CODE_ACCEPTED";
 }
+
+/// Warnings of one event, the last of which may say that there are more.
+const MOST_WARNINGS: usize = 16;
 
 /// The reading of one event.
 #[derive(Default, Clone)]
@@ -53,14 +58,18 @@ impl Reading {
             let listed =
                 attribute.values.iter().map(|(value, _)| value.as_str()).collect::<Vec<_>>().join(", ");
             if attribute.closed {
-                let description = format!("{value:?} is not a {}; one of {listed}", attribute.name);
+                let description = format!("{:?} is not a {}; one of {listed}", shown(value), attribute.name);
                 self.violations.push(Violation::new(path(), description));
                 return;
             }
             self.warn(
                 warning::VALUE_NOT_LISTED,
                 path(),
-                format!("{value:?} is not among the documented values of {}: {listed}", attribute.name),
+                format!(
+                    "{:?} is not among the documented values of {}: {listed}",
+                    shown(value),
+                    attribute.name
+                ),
             );
         }
         for role in &attribute.roles {
@@ -90,8 +99,19 @@ impl Reading {
         self.attributes.push(v1::Attribute { name: name.to_owned(), value: String::new(), dropped: true });
     }
 
-    /// Adds a warning.
+    /// Adds a warning. From the last on that fits, the rest is only said to exist: 1000 events of a batch
+    /// must not make an answer that no client reads.
     pub fn warn(&mut self, reason: &str, field: impl Into<String>, description: impl Into<String>) {
+        if self.warnings.len() + 1 >= MOST_WARNINGS {
+            if self.warnings.len() < MOST_WARNINGS {
+                self.warnings.push(v1::Warning {
+                    reason: warning::MORE_WARNINGS.to_owned(),
+                    field: String::new(),
+                    description: "there is more to say about this event than is kept".to_owned(),
+                });
+            }
+            return;
+        }
         self.warnings.push(v1::Warning {
             reason: reason.to_owned(),
             field: field.into(),
@@ -107,9 +127,13 @@ pub fn not_null(text: &str) -> Option<&str> {
     (!null).then_some(text)
 }
 
-/// A value without the quotes that some documents print around it, for comparing and naming.
+/// A value without the one pair of quotes that some documents print around it, for comparing and naming.
+/// Quotes inside a value, or at one end of it, are its own.
 pub fn unquoted(text: &str) -> &str {
-    text.trim().trim_matches(['"', '\u{201c}', '\u{201d}'])
+    const QUOTES: [char; 3] = ['"', '\u{201c}', '\u{201d}'];
+    let text = text.trim();
+    let inside = text.strip_prefix(QUOTES).and_then(|rest| rest.strip_suffix(QUOTES));
+    inside.filter(|inside| !inside.contains(QUOTES)).unwrap_or(text)
 }
 
 /// A name for a key that the catalog does not have: `prefix` and the key in snake_case.

@@ -136,8 +136,13 @@ fn composite(
     } else {
         text.splitn(parts.len(), separator).collect()
     };
-    if pieces.len() == 1 {
+    // A distinguished name holds separators of its own.
+    if pieces.len() == 1 || pieces[0].contains('=') {
         read.bent += 1;
+    }
+    if pieces.len() == 1 {
+        let alone = parts.iter().position(|part| !part.attribute.roles.is_empty()).unwrap_or(0);
+        pieces = std::iter::repeat_n("", alone).chain([pieces[0]]).collect();
     }
     // A tail that the documents lost may end in the separator itself: `PIV;profile;`.
     if let Some(last) = pieces.last_mut() {

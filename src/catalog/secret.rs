@@ -6,7 +6,7 @@ use super::{
     Catalog, FamilyCatalog,
     as_parameters::{self, ParseError, Parsed},
     cms_notification,
-    model::{Class, EventType, Family, Field},
+    model::{Class, Family, Field},
     reading::not_null,
     token_server,
 };
@@ -19,36 +19,32 @@ pub type Parameters = Result<Parsed, ParseError>;
 pub fn drop_secrets(catalog: &Catalog, event: &mut NewEvent) -> Option<Parameters> {
     match event.family.as_mut()? {
         new_event::Family::CmsAudit(event) => {
-            if let Some((event_type, _)) = catalog.find(Family::CmsAudit, &event.code) {
-                for field in secret_fields(event_type) {
-                    match field {
-                        Field::ClientId => empty(&mut event.client_id),
-                        Field::OperatorId => empty(&mut event.operator_id),
-                        Field::Char1 => empty(&mut event.char1),
-                        Field::Char2 => empty(&mut event.char2),
-                        Field::ErrorMessage => empty(&mut event.error_message),
-                        Field::Num1 => event.num1 = event.num1.map(|_| 0),
-                        Field::Num2 => event.num2 = event.num2.map(|_| 0),
-                        Field::ErrorNumber => event.error_number = event.error_number.map(|_| 0),
-                        Field::Char3 => {}
-                    }
+            for field in secret_fields(catalog, Family::CmsAudit, &event.code) {
+                match field {
+                    Field::ClientId => empty(&mut event.client_id),
+                    Field::OperatorId => empty(&mut event.operator_id),
+                    Field::Char1 => empty(&mut event.char1),
+                    Field::Char2 => empty(&mut event.char2),
+                    Field::ErrorMessage => empty(&mut event.error_message),
+                    Field::Num1 => event.num1 = event.num1.map(|_| 0),
+                    Field::Num2 => event.num2 = event.num2.map(|_| 0),
+                    Field::ErrorNumber => event.error_number = event.error_number.map(|_| 0),
+                    Field::Char3 => {}
                 }
             }
             None
         }
         new_event::Family::CmsNotification(event) => {
-            if let Some((event_type, _)) = catalog.find(Family::CmsNotification, &event.code) {
-                for field in secret_fields(event_type) {
-                    match field {
-                        Field::ClientId => empty(&mut event.client_id),
-                        Field::OperatorId => empty(&mut event.operator_id),
-                        Field::Char1 => empty(&mut event.char1),
-                        Field::Char2 => empty(&mut event.char2),
-                        Field::Char3 => empty(&mut event.char3),
-                        Field::Num1 => event.num1 = event.num1.map(|_| 0),
-                        Field::Num2 => event.num2 = event.num2.map(|_| 0),
-                        Field::ErrorNumber | Field::ErrorMessage => {}
-                    }
+            for field in secret_fields(catalog, Family::CmsNotification, &event.code) {
+                match field {
+                    Field::ClientId => empty(&mut event.client_id),
+                    Field::OperatorId => empty(&mut event.operator_id),
+                    Field::Char1 => empty(&mut event.char1),
+                    Field::Char2 => empty(&mut event.char2),
+                    Field::Char3 => empty(&mut event.char3),
+                    Field::Num1 => event.num1 = event.num1.map(|_| 0),
+                    Field::Num2 => event.num2 = event.num2.map(|_| 0),
+                    Field::ErrorNumber | Field::ErrorMessage => {}
                 }
             }
             let known = &catalog.family(Family::CmsNotification).credential_values;
@@ -67,10 +63,17 @@ pub fn drop_secrets(catalog: &Catalog, event: &mut NewEvent) -> Option<Parameter
         new_event::Family::AsAudit(event) => as_audit(catalog.family(Family::AsAudit), event),
         new_event::Family::TokenServer(event) => {
             let known = &catalog.family(Family::TokenServer).details;
+            let secret = |word: &str| {
+                known
+                    .get(&token_server::fold_key(word))
+                    .is_some_and(|attribute| attribute.class == Class::Secret)
+            };
             for (key, value) in &mut event.details {
-                let known = known.get(&token_server::fold_key(key));
-                if known.is_some_and(|attribute| attribute.class == Class::Secret) {
+                let listed = known.contains_key(&token_server::fold_key(key));
+                if secret(key) || (!listed && token_server::sounds_secret(key)) {
                     value.clear();
+                } else {
+                    cut(value, secret);
                 }
             }
             None
@@ -78,9 +81,16 @@ pub fn drop_secrets(catalog: &Catalog, event: &mut NewEvent) -> Option<Parameter
     }
 }
 
-/// The fields of a code that any of its rows calls secret, each once.
-fn secret_fields(event_type: &EventType) -> Vec<Field> {
-    event_type.secret_fields().map(|(field, _)| field).collect()
+/// The fields of a code that any of its rows calls secret. A code that its own family does not have is
+/// looked up in the sibling family: an unlock challenge sent under the wrong family is still one.
+fn secret_fields(catalog: &Catalog, family: Family, code: &str) -> Vec<Field> {
+    let sibling = match family {
+        Family::CmsAudit => Family::CmsNotification,
+        _ => Family::CmsAudit,
+    };
+    let found = catalog.find(family, code).or_else(|| catalog.find(sibling, code));
+    found
+        .map_or_else(Vec::new, |(event_type, _)| event_type.secret_fields().map(|(field, _)| field).collect())
 }
 
 /// Leaves an empty text where there was a value, and nothing where there was none.
@@ -89,11 +99,33 @@ fn empty(value: &mut Option<String>) {
 }
 
 fn as_audit(catalog: &FamilyCatalog, event: &mut AsAuditEvent) -> Option<Parameters> {
-    let secret = |code: &str| catalog.parameters.get(code).is_some_and(|known| known.class == Class::Secret);
+    let secret = |code: &str| catalog.parameter(code).is_some_and(|known| known.class == Class::Secret);
     for parameter in &mut event.parameters {
         if secret(&parameter.code) {
             parameter.value.clear();
         }
+        cut(&mut parameter.value, secret);
+    }
+    cut(&mut event.action, secret);
+    let columns = [
+        &mut event.domain,
+        &mut event.channel,
+        &mut event.user_id,
+        &mut event.target_user_id,
+        &mut event.direct_external_reference,
+        &mut event.indirect_external_reference,
+        &mut event.host_address,
+        &mut event.status,
+        &mut event.response,
+        &mut event.message,
+        &mut event.authentication_type_code,
+        &mut event.correlation_type,
+        &mut event.entity_id,
+        &mut event.entity_type,
+        &mut event.event_type,
+    ];
+    for column in columns.into_iter().flatten() {
+        cut(column, secret);
     }
     if event.raw_parameters.is_empty() {
         return None;
@@ -113,12 +145,13 @@ fn as_audit(catalog: &FamilyCatalog, event: &mut AsAuditEvent) -> Option<Paramet
             parameter.quoted = true;
             dropped = true;
         }
-        // The vendor escapes nothing: `FAC="told TRA="S""` holds a secret inside another value.
-        if let Some(at) = hidden_secret(&parameter.value, secret) {
-            parameter.value.truncate(at);
+        if cut(&mut parameter.value, secret) {
             parameter.quoted = true;
             dropped = true;
         }
+    }
+    if let Some(action) = &mut parsed.action {
+        dropped |= cut(action, secret);
     }
     if dropped {
         event.raw_parameters = as_parameters::render(
@@ -129,15 +162,38 @@ fn as_audit(catalog: &FamilyCatalog, event: &mut AsAuditEvent) -> Option<Paramet
     Some(Ok(parsed))
 }
 
-/// Where `CODE=` of a secret code begins inside a value.
-fn hidden_secret(value: &str, secret: impl Fn(&str) -> bool) -> Option<usize> {
-    let mut word = 0;
-    for (at, byte) in value.bytes().enumerate() {
-        if byte == b'=' && secret(&value[word..at]) {
-            return Some(word);
+/// Cuts a text where a secret begins inside it, and says whether it did. The vendor escapes nothing:
+/// `FAC="told TRA="S""` holds a secret inside another value.
+fn cut(text: &mut String, secret: impl Fn(&str) -> bool) -> bool {
+    match hidden_secret(text, secret) {
+        Some(at) => {
+            text.truncate(at);
+            true
         }
-        if !byte.is_ascii_alphanumeric() && byte != b'_' {
-            word = at + 1;
+        None => false,
+    }
+}
+
+/// Where the name of a secret begins inside a text: a word that is one, then `=` or `:`, with blanks and a
+/// quote allowed between, so that `TRA ="x"` and `{"TRA":"x"}` count.
+fn hidden_secret(text: &str, secret: impl Fn(&str) -> bool) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let mut at = 0;
+    while at < bytes.len() {
+        if !is_word(bytes[at]) {
+            at += 1;
+            continue;
+        }
+        let begin = at;
+        while at < bytes.len() && is_word(bytes[at]) {
+            at += 1;
+        }
+        // A separator can only be a few bytes away; looking further would be quadratic.
+        let mut after =
+            bytes[at..].iter().take(8).skip_while(|byte| byte.is_ascii_whitespace() || **byte == b'"');
+        if matches!(after.next(), Some(b'=' | b':')) && secret(&text[begin..at]) {
+            return Some(begin);
         }
     }
     None

@@ -26,6 +26,31 @@ pub fn fold_key(key: &str) -> String {
     key.chars().filter(char::is_ascii_alphanumeric).map(|each| each.to_ascii_lowercase()).collect()
 }
 
+/// Whether a key that the catalog does not have sounds like that of a secret. Details are free-form, so
+/// a list of known names is never complete; losing a harmless value costs less than keeping a password.
+pub fn sounds_secret(key: &str) -> bool {
+    const PARTS: [&str; 16] = [
+        "password",
+        "passwd",
+        "passphrase",
+        "passcode",
+        "secret",
+        "token",
+        "pin",
+        "otp",
+        "jwt",
+        "bearer",
+        "apikey",
+        "credential",
+        "authcode",
+        "privatekey",
+        "cookie",
+        "assertion",
+    ];
+    let key = fold_key(key);
+    PARTS.iter().any(|part| key.contains(part))
+}
+
 /// Reads an event whose type is `event_type`.
 pub fn read(catalog: &FamilyCatalog, event_type: &EventType, event: &TokenServerEvent) -> Draft {
     let mut reading = read_any(catalog, event);
@@ -62,9 +87,19 @@ pub fn read_any(catalog: &FamilyCatalog, event: &TokenServerEvent) -> Reading {
             reading.dropped(&secret.name);
             continue;
         }
-        let Some(value) = not_null(value) else { continue };
+        let value = match not_null(value) {
+            Some(value) => value,
+            None if known.is_none() && sounds_secret(key) => "",
+            None => continue,
+        };
         match known {
             Some(attribute) => reading.take(attribute, value, path),
+            None if sounds_secret(key) => {
+                reading.dropped(&unlisted_name("detail", key));
+                let description =
+                    "the catalog does not know this key; it sounds like a secret's, so its value was dropped";
+                reading.warn(warning::UNKNOWN_KEY, path(), description);
+            }
             None => {
                 reading.warn(warning::UNKNOWN_KEY, path(), "the catalog does not know this key");
                 reading.take_unlisted(unlisted_name("detail", key), value);

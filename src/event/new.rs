@@ -25,7 +25,7 @@ impl ParsedEvent {
     ///
     /// # Errors
     /// Why it is rejected. The event is given back for its id.
-    pub fn parse(event: NewEvent, clock: &dyn Clock) -> Result<Self, Rejection> {
+    pub fn parse(mut event: NewEvent, clock: &dyn Clock) -> Result<Self, Rejection> {
         let size = event.encoded_len();
         if size > MAX_EVENT_BYTES {
             let description = format!("the event has {size} bytes; at most {MAX_EVENT_BYTES}");
@@ -46,6 +46,10 @@ impl ParsedEvent {
             }
         }
         texts(&event)?;
+        if !event.event_id.is_empty() {
+            // One spelling, so that the same event is the same content however its id is written.
+            event.event_id = event_id.to_string();
+        }
         Ok(Self { event_id, occurred_at, event })
     }
 

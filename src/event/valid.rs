@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{new::ParsedEvent, timestamp};
 use crate::{
-    catalog::{Catalog, Classified, Draft, rejection::Rejection, secret},
+    catalog::{Catalog, Classified, Draft, Suggestions, rejection::Rejection, secret},
     proto::v1::{self, NewEvent},
 };
 
@@ -56,12 +56,16 @@ pub struct RefusedEvent {
 ///
 /// # Errors
 /// The event without its secrets, and why it is refused.
-pub fn admit(catalog: &Catalog, parsed: ParsedEvent) -> Result<ValidEvent, Box<RefusedEvent>> {
+pub fn admit(
+    catalog: &Catalog,
+    parsed: ParsedEvent,
+    suggestions: &mut Suggestions,
+) -> Result<ValidEvent, Box<RefusedEvent>> {
     let (event_id, occurred_at, mut event) = parsed.into_parts();
     let parameters = secret::drop_secrets(catalog, &mut event);
     let submitted = event.encode_to_vec();
     let content_hash = Sha256::digest(&submitted).into();
-    match catalog.classify(&event, parameters.as_ref()) {
+    match catalog.classify(&event, parameters.as_ref(), suggestions) {
         Ok(classified) => Ok(valid(catalog, event_id, occurred_at, content_hash, event, classified)),
         Err(rejection) => Err(Box::new(RefusedEvent { event_id, rejection, content_hash, submitted })),
     }

@@ -10,7 +10,7 @@ use super::{
     status,
 };
 use crate::{
-    catalog::rejection::Rejection,
+    catalog::{Suggestions, rejection::Rejection},
     event::{LogName, ParsedEvent, Producer, Receipt, admit, limits::MAX_BATCH_EVENTS, seal},
     ingest::{
         SubmitError,
@@ -131,6 +131,7 @@ pub(super) fn check(
     producer: &Producer,
     events: Vec<v1::NewEvent>,
 ) -> (Vec<Checked>, Vec<Entry>) {
+    let mut suggestions = Suggestions::default();
     let receipt = Receipt { log, producer, received_at: audit.clock.now_micros() };
     let mut checked = Vec::with_capacity(events.len());
     let mut entries = Vec::with_capacity(events.len());
@@ -146,7 +147,7 @@ pub(super) fn check(
                 continue;
             }
         };
-        match admit(&audit.catalog, parsed) {
+        match admit(&audit.catalog, parsed, &mut suggestions) {
             Ok(valid) => {
                 let mut sealed = seal(valid, &receipt);
                 checked.push(Checked {

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use super::status;
 use crate::{
     catalog::{
-        Catalog,
+        Catalog, Suggestions,
         model::{Attribute, AttributeUse, Class, EventType, Family, FieldSpec, Role, Row, ValueKind},
     },
     proto::v1::{self, catalog_service_server::CatalogService},
@@ -18,6 +18,9 @@ use crate::{
 const DEFAULT_PAGE: usize = 100;
 /// Types of a page at most.
 const LARGEST_PAGE: usize = 1000;
+
+/// Entries of `families`; there are four families.
+const MAX_FAMILIES: usize = 16;
 
 /// The service.
 pub struct CatalogRpc {
@@ -36,6 +39,10 @@ impl CatalogService for CatalogRpc {
             Ok(0) => DEFAULT_PAGE,
             Ok(size) => size.min(LARGEST_PAGE),
         };
+        if request.families.len() > MAX_FAMILIES {
+            let description = format!("holds {} families; at most {MAX_FAMILIES}", request.families.len());
+            return Err(status::invalid("INVALID_FAMILY", "families", description));
+        }
         let mut families = Vec::new();
         for (at, family) in request.families.iter().enumerate() {
             families.push(self::family(*family, &format!("families[{at}]"))?);
@@ -68,7 +75,7 @@ impl CatalogService for CatalogRpc {
         let request = request.into_inner();
         let family = family(request.family, "family")?;
         let Some((event_type, _)) = self.catalog.find(family, &request.code) else {
-            let unknown = self.catalog.unknown(family, &request.code);
+            let unknown = self.catalog.unknown(family, &request.code, &mut Suggestions::default());
             return Err(status::not_found("EVENT_TYPE_NOT_FOUND", unknown.message(), &unknown.nearest));
         };
         Ok(Response::new(v1::GetEventTypeResponse { event_type: Some(message(&self.catalog, event_type)) }))

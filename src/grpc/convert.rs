@@ -13,7 +13,7 @@ use crate::{
 
 /// The columns of `group_by`.
 pub fn group_by(names: &[String]) -> Result<Vec<GroupColumn>, Status> {
-    let mut columns = Vec::with_capacity(names.len());
+    let mut columns = Vec::new();
     for (at, name) in names.iter().enumerate() {
         let field = format!("group_by[{at}]");
         let Some(column) = group_column(name) else {

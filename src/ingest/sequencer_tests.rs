@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    catalog::Catalog,
+    catalog::{Catalog, Suggestions},
     clock::Clock,
     event::{LogName, ParsedEvent, Receipt, admit, seal},
     proto::v1,
@@ -46,7 +46,8 @@ fn sealed(catalog: &Catalog, producer: &Producer, id: u8, content: bool) -> Seal
         ..v1::NewEvent::default()
     };
     let parsed = ParsedEvent::parse(event, &Still).unwrap_or_else(|rejection| panic!("{rejection:?}"));
-    let valid = admit(catalog, parsed).unwrap_or_else(|refused| panic!("{:?}", refused.rejection));
+    let valid = admit(catalog, parsed, &mut Suggestions::default())
+        .unwrap_or_else(|refused| panic!("{:?}", refused.rejection));
     let log = LogName::parse("main").unwrap();
     seal(valid, &Receipt { log: &log, producer, received_at: 1 })
 }

@@ -77,6 +77,7 @@ pub fn run(
         let reading = read(store, query, &parts);
         let last = tokio::select! {
             ended = reading => ended,
+            () = parts.closed() => None,
             () = drain.cancelled() => Some(Part::Draining),
         };
         if let Some(last) = last {

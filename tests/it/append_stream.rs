@@ -19,7 +19,8 @@ impl Stream {
     async fn open(server: &Server) -> Self {
         let (batches, receiver) = mpsc::channel(64);
         let mut audit = server.audit().await;
-        let answers = audit.append_stream(ReceiverStream::new(receiver)).await.expect("a stream").into_inner();
+        let answers =
+            audit.append_stream(ReceiverStream::new(receiver)).await.expect("a stream").into_inner();
         Self { batches, answers }
     }
 
@@ -86,17 +87,22 @@ fn a_bad_event_never_ends_the_stream() {
             let known = events::hold("d");
             let mut reused = events::hold("other");
             reused.event_id.clone_from(&known.event_id);
-            stream.send(1, vec![known.clone(), events::token("NO_SUCH_TYPE"), malformed, reused, known]).await;
+            stream
+                .send(1, vec![known.clone(), events::token("NO_SUCH_TYPE"), malformed, reused, known])
+                .await;
             stream.send(2, batch(1001)).await;
             stream.send(3, batch(1)).await;
             let results: Vec<_> = stream.answer().await.results.iter().map(v1::EventResult::result).collect();
-            assert_eq!(results, [
-                AppendResult::Accepted,
-                AppendResult::Quarantined,
-                AppendResult::Rejected,
-                AppendResult::Conflict,
-                AppendResult::Duplicate,
-            ]);
+            assert_eq!(
+                results,
+                [
+                    AppendResult::Accepted,
+                    AppendResult::Quarantined,
+                    AppendResult::Rejected,
+                    AppendResult::Conflict,
+                    AppendResult::Duplicate,
+                ]
+            );
             let refused = stream.answer().await;
             assert_eq!((refused.acked_through, refused.results.len()), (2, 1001));
             assert!(refused.results.iter().all(|result| result.result() == AppendResult::Rejected));
@@ -171,9 +177,12 @@ fn broken_rules_end_the_stream_with_a_reason() {
     let store = TestStore::new(KINDS[0]);
     let server = Server::start(&store);
     block_on(async {
-        for (numbers, log, field) in
-            [([0, 0], "", "batch_number"), ([1, 3], "", "batch_number"), ([2, 2], "", "batch_number"), ([1, 2], "other", "log")]
-        {
+        for (numbers, log, field) in [
+            ([0, 0], "", "batch_number"),
+            ([1, 3], "", "batch_number"),
+            ([2, 2], "", "batch_number"),
+            ([1, 2], "other", "log"),
+        ] {
             let mut stream = Stream::open(&server).await;
             stream.answer().await;
             for (at, number) in numbers.into_iter().enumerate() {

@@ -138,6 +138,7 @@ fn the_printed_command_continues_a_limited_query_in_every_order() {
             let page = events(&ran);
             assert!(page.len() <= 100);
             read.extend(page);
+            assert!(read.len() <= whole.len(), "{order}: it begins again");
             let more = ran.err.lines().find_map(|line| line.strip_prefix("more: "));
             let Some(more) = more.map(|more| more.replacen("chancery", env!("CARGO_BIN_EXE_chancery"), 1))
             else {

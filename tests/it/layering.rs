@@ -235,7 +235,8 @@ fn nothing_is_left_for_later() {
 fn unwrap_and_expect_say_why_they_are_safe() {
     let pattern =
         Regex::new(r"\.(unwrap|expect|unwrap_err|expect_err)\(|\b(panic|unreachable)!").expect("a pattern");
-    for source in sources() {
+    // Unit tests may panic: that is how they fail. Some have a file of their own.
+    for source in sources().iter().filter(|source| !source.path.ends_with("_tests.rs")) {
         let lines: Vec<_> = source.without_tests().lines().collect();
         for (at, line) in lines.iter().enumerate() {
             let is_code = !line.trim_start().starts_with("//");

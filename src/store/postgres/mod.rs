@@ -50,8 +50,6 @@ impl PostgresStore {
                 ("statement_timeout", "60s"),
                 ("lock_timeout", "10s"),
                 ("idle_in_transaction_session_timeout", "15s"),
-                // The pool's ROLLBACK finds no transaction, as it should; PostgreSQL would warn each time.
-                ("client_min_messages", "error"),
                 ("tcp_keepalives_idle", "15"),
                 ("tcp_keepalives_interval", "5"),
                 ("tcp_keepalives_count", "3"),
@@ -75,7 +73,8 @@ async fn pool(connections: u32, options: PgConnectOptions) -> Result<PgPool, sql
                 Ok(true)
             })
         })
-        .connect_with(options)
+        // That ROLLBACK finds no transaction, as it should; PostgreSQL would warn each time.
+        .connect_with(options.options([("client_min_messages", "error")]))
         .await
 }
 
