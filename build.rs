@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .compile_well_known_types(true)
         .extern_path(".google.protobuf", "::pbjson_types")
+        .codec_path("crate::server::codec::BoundedCodec")
         .bytes(".chancery.v1")
         .btree_map(".chancery.v1")
         .compile_fds(descriptors.clone())?;

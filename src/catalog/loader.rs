@@ -45,6 +45,9 @@ fn fault<T>(offset: usize, reason: impl fmt::Display) -> Result<T, Fault> {
     Err(Fault { offset, reason: reason.to_string() })
 }
 
+/// What may generate a row of the CMS audit trail.
+const INTERFACES: [&str; 3] = ["gui", "ccm_api", "rest_api"];
+
 type Dictionary = HashMap<String, Arc<Attribute>>;
 
 /// Collects files into family catalogs.
@@ -91,12 +94,20 @@ impl Loader {
         let family = Family::CmsAudit;
         self.attributes(family, file.attribute)?;
         for operation in file.operation {
+            let offset = operation.span().start;
             let operation = operation.into_inner();
-            self.family(family).operations.push(Operation {
+            let operation = Operation {
                 request_type: operation.request_type.to_string(),
                 request_reasons: operation.request_reasons,
                 operation_type: operation.operation_type,
-            });
+            };
+            let known = &mut self.family(family).operations;
+            if let Some(other) = known.iter().find(|other| other.overlaps(&operation)) {
+                let Operation { request_type, operation_type, .. } = other;
+                let reason = format!("request type {request_type} with such a reason is {operation_type:?}");
+                return fault(offset, reason);
+            }
+            known.push(operation);
         }
         for event in file.event {
             let offset = event.span().start;
@@ -107,6 +118,9 @@ impl Loader {
                 let row = row.into_inner();
                 if ![100, 301, 500, 601].contains(&row.severity) {
                     return fault(at, format!("severity {} is none of 100, 301, 500, 601", row.severity));
+                }
+                if let Some(other) = row.interfaces.iter().find(|each| !INTERFACES.contains(&each.as_str())) {
+                    return fault(at, format!("{other:?} is no interface; one of {}", INTERFACES.join(", ")));
                 }
                 let fields = [
                     row.client_id,
@@ -336,6 +350,9 @@ impl Loader {
                 Some(FieldFile::Short(text)) => self.short_field(family, offset, &text)?,
                 Some(FieldFile::Listed(listed)) => {
                     let known = self.known(family, offset, &listed.attribute)?;
+                    if listed.closed && listed.values.is_empty() {
+                        return fault(offset, format!("{} is closed but lists no values", known.name));
+                    }
                     let mut attribute = Attribute::clone(&known);
                     attribute.values =
                         listed.values.into_iter().map(|value| (value, String::new())).collect();
@@ -360,7 +377,11 @@ impl Loader {
                 from_end = true;
                 rest
             });
-            parts.push(self.attribute_use(family, offset, part)?);
+            let part = self.attribute_use(family, offset, part)?;
+            if part.constant.is_some() {
+                return fault(offset, format!("a part of a composite cannot be a constant, as in {text:?}"));
+            }
+            parts.push(part);
         }
         Ok(FieldSpec::Composite { parts, separator, from_end })
     }

@@ -329,3 +329,12 @@ pub struct Operation {
     /// What the two ask for.
     pub operation_type: String,
 }
+
+impl Operation {
+    /// Whether some request would be of both operations.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (mine, theirs) = (&self.request_reasons, &other.request_reasons);
+        let any = mine.is_empty() || theirs.is_empty();
+        self.request_type == other.request_type && (any || mine.iter().any(|each| theirs.contains(each)))
+    }
+}

@@ -1,5 +1,5 @@
 //! `Append`: events through catalog and seal, the good ones to the sequencer, one result per event.
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use prost::Message as _;
 use tonic::Status;
@@ -16,9 +16,12 @@ use crate::{
         SubmitError,
         sequencer::{self, Entry, Head, Mode, Submission, Verdict},
     },
-    proto::v1::{self, AppendResult},
-    store::Quarantined,
-    telemetry::Outcome,
+    proto::{
+        google::rpc,
+        v1::{self, AppendResult},
+    },
+    store::{Key, Known, Quarantined},
+    telemetry::{Metrics, Outcome},
 };
 
 /// An event after the catalog: its id, and what is to be done with it.
@@ -54,48 +57,133 @@ pub async fn append(
     if count > MAX_BATCH_EVENTS {
         return Err(status::batch_too_large(count, MAX_BATCH_EVENTS));
     }
-    audit.metrics.received(count);
+    let tally = Tally { metrics: (!request.validate_only).then_some(&audit.metrics) };
+    tally.received(count);
+    let admission = match audit.ingest.admit(bytes).await {
+        Ok(admission) => admission,
+        Err(error) if mode == Mode::Atomic => {
+            tally.result(Outcome::not_attempted, count);
+            return Err(status::not_committed(error));
+        }
+        Err(error) => {
+            let why = status::as_message(&status::not_committed(error));
+            let ids = request.events.iter().map(|event| shown_id(&event.event_id));
+            let results = ids.enumerate().map(|(index, id)| not_attempted(index, id, &why, true)).collect();
+            tally.result(Outcome::not_attempted, count);
+            return Ok(v1::AppendResponse { results, tree_size: 0 });
+        }
+    };
     let (checked, entries) = check(audit, &log, &producer, request.events);
     if mode == Mode::Atomic {
-        let refused: Vec<_> =
-            checked.iter().enumerate().filter_map(|(at, each)| Some((at, each.rejection()?))).collect();
+        let stored = stored_before(audit, &log, &producer, &entries).await;
+        let refused: Vec<_> = refused(&checked, &entries, &stored).collect();
         if !refused.is_empty() {
-            audit.metrics.result(Outcome::rejected, refused.len());
-            audit.metrics.result(Outcome::not_attempted, count - refused.len());
+            tally.result(Outcome::rejected, refused.len());
+            tally.result(Outcome::not_attempted, count - refused.len());
             return Err(status::rejected_batch(&refused));
         }
     }
     let submission = Arc::new(Submission { producer, mode, entries });
     let (verdicts, tree_size) = if request.validate_only {
-        (dry_run(audit, &log, &submission).await?, None)
+        (dry_run(audit, &log, &submission).await?, 0)
     } else if submission.entries.is_empty() {
-        (Vec::new(), None)
+        // Everything was rejected; the size of the log is a courtesy.
+        (Vec::new(), audit.store.head(&log).await.unwrap_or_default())
     } else {
-        match audit.ingest.submit(&log, submission, bytes).await {
-            Ok(committed) => (committed.verdicts, Some(committed.tree_size)),
+        match audit.ingest.submit(&log, submission, &admission).await {
+            Ok(committed) => (committed.verdicts, committed.tree_size),
             Err(error) if mode == Mode::Atomic => {
-                audit.metrics.result(Outcome::not_attempted, count);
+                tally.result(Outcome::not_attempted, count);
                 return Err(status::not_committed(error));
             }
-            Err(error) => return Ok(not_committed(audit, checked, error)),
+            Err(error) => return Ok(not_committed(tally, checked, error)),
         }
-    };
-    let tree_size = match tree_size {
-        None if !request.validate_only => {
-            audit.store.head(&log).await.map_err(|error| status::store(&error))?
-        }
-        other => other.unwrap_or_default(),
     };
     if mode == Mode::Atomic {
-        atomic_conflict(audit, &verdicts)?;
+        atomic_conflict(tally, &verdicts)?;
     }
-    let results = results(audit, checked, verdicts, request.validate_only);
+    let results = results(tally, checked, verdicts, request.validate_only);
     Ok(v1::AppendResponse { results, tree_size })
+}
+
+/// Counts what becomes of the events of one call; nothing of a dry run, which becomes nothing.
+#[derive(Clone, Copy)]
+pub(super) struct Tally<'a> {
+    metrics: Option<&'a Arc<Metrics>>,
+}
+
+impl<'a> Tally<'a> {
+    /// A tally that counts.
+    pub(super) const fn counting(metrics: &'a Arc<Metrics>) -> Self {
+        Self { metrics: Some(metrics) }
+    }
+
+    pub(super) fn received(self, events: usize) {
+        if let Some(metrics) = self.metrics {
+            metrics.received(events);
+        }
+    }
+
+    pub(super) fn result(self, result: Outcome, events: usize) {
+        if let Some(metrics) = self.metrics {
+            metrics.result(result, events);
+        }
+    }
+}
+
+/// Which of the refused events are stored already with the same content: retries of events that were
+/// accepted before the catalog changed.
+async fn stored_before(
+    audit: &Audit,
+    log: &LogName,
+    producer: &Producer,
+    entries: &[Entry],
+) -> HashMap<Key, Known> {
+    let refused = entries.iter().filter_map(|entry| match entry {
+        Entry::Quarantined(event) => Some(Key { producer: producer.clone(), event_id: event.event_id }),
+        Entry::Event(_) => None,
+    });
+    let keys: Vec<_> = refused.collect();
+    if keys.is_empty() {
+        return HashMap::new();
+    }
+    // Without an answer they are refused, which loses nothing: what was stored stays stored.
+    let mut known = audit.store.known(log, &keys).await.unwrap_or_default();
+    known.retain(|key, known| {
+        entries.iter().any(|entry| match entry {
+            Entry::Quarantined(event) => {
+                event.event_id == key.event_id && event.content_hash.as_slice() == known.content_hash
+            }
+            Entry::Event(_) => false,
+        })
+    });
+    known
+}
+
+/// Index and reason of the events that refuse an atomic batch.
+fn refused<'a>(
+    checked: &'a [Checked],
+    entries: &'a [Entry],
+    stored: &'a HashMap<Key, Known>,
+) -> impl Iterator<Item = (usize, &'a Rejection)> {
+    let mut entries = entries.iter();
+    checked.iter().enumerate().filter_map(move |(index, each)| match &each.fate {
+        Fate::Rejected(rejection) => Some((index, rejection)),
+        Fate::Submitted { rejection, .. } => {
+            let entry = entries.next();
+            let rejection = rejection.as_ref()?;
+            let known = match entry {
+                Some(Entry::Quarantined(event)) => stored.keys().any(|key| key.event_id == event.event_id),
+                _ => false,
+            };
+            (!known).then_some((index, rejection))
+        }
+    })
 }
 
 /// One result per checked event, counted. `verdicts` are those of the submitted ones, in order.
 pub(super) fn results(
-    audit: &Audit,
+    tally: Tally<'_>,
     checked: Vec<Checked>,
     verdicts: Vec<Verdict>,
     validate_only: bool,
@@ -110,18 +198,9 @@ pub(super) fn results(
         results.push(result(index, each, verdict, validate_only));
     }
     for each in &results {
-        audit.metrics.result(outcome(each.result()), 1);
+        tally.result(outcome(each.result()), 1);
     }
     results
-}
-
-impl Checked {
-    fn rejection(&self) -> Option<&Rejection> {
-        match &self.fate {
-            Fate::Rejected(rejection) => Some(rejection),
-            Fate::Submitted { rejection, .. } => rejection.as_ref(),
-        }
-    }
 }
 
 /// Takes every event through parse, secret policy, catalog and seal.
@@ -140,9 +219,7 @@ pub(super) fn check(
         let parsed = match ParsedEvent::parse(event, audit.clock.as_ref()) {
             Ok(parsed) => parsed,
             Err(rejection) => {
-                // Echoed only when it is an id: anything else could be anything.
-                let event_id =
-                    Uuid::try_parse(&submitted_id).map_or_else(|_| String::new(), |id| id.to_string());
+                let event_id = shown_id(&submitted_id);
                 checked.push(Checked { event_id, fate: Fate::Rejected(rejection) });
                 continue;
             }
@@ -189,16 +266,29 @@ pub(super) fn check(
     (checked, entries)
 }
 
+/// An event id as it may be echoed: only when it is one, because anything else could be anything.
+fn shown_id(text: &str) -> String {
+    Uuid::try_parse(text).map_or_else(|_| String::new(), |id| id.to_string())
+}
+
 /// What the sequencer would say now.
 async fn dry_run(audit: &Audit, log: &LogName, submission: &Arc<Submission>) -> Result<Vec<Verdict>, Status> {
     let group = std::slice::from_ref(submission);
+    let size = audit.store.head(log).await.map_err(|error| status::store(&error))?;
     let known =
         audit.store.known(log, &sequencer::keys(group)).await.map_err(|error| status::store(&error))?;
-    let mut plan = sequencer::plan(Head { size: 0 }, &known, group);
-    Ok(plan.verdicts.swap_remove(0))
+    let mut plan = sequencer::plan(Head { size }, &known, group);
+    let mut verdicts = plan.verdicts.swap_remove(0);
+    for verdict in &mut verdicts {
+        // Positions that nothing has taken are not to be spoken of.
+        if let Verdict::Conflict { position } = verdict {
+            *position = position.filter(|position| *position < size);
+        }
+    }
+    Ok(verdicts)
 }
 
-fn atomic_conflict(audit: &Audit, verdicts: &[Verdict]) -> Result<(), Status> {
+fn atomic_conflict(tally: Tally<'_>, verdicts: &[Verdict]) -> Result<(), Status> {
     let conflicts: Vec<_> = verdicts
         .iter()
         .enumerate()
@@ -210,8 +300,8 @@ fn atomic_conflict(audit: &Audit, verdicts: &[Verdict]) -> Result<(), Status> {
     if conflicts.is_empty() {
         return Ok(());
     }
-    audit.metrics.result(Outcome::conflict, conflicts.len());
-    audit.metrics.result(Outcome::not_attempted, verdicts.len() - conflicts.len());
+    tally.result(Outcome::conflict, conflicts.len());
+    tally.result(Outcome::not_attempted, verdicts.len() - conflicts.len());
     Err(status::event_id_reused(&conflicts))
 }
 
@@ -239,6 +329,7 @@ fn result(index: usize, checked: Checked, verdict: Option<Verdict>, validate_onl
         }
         Some(Verdict::Duplicate { position, leaf_hash }) => {
             result.set_result(AppendResult::Duplicate);
+            result.error = None;
             Some((position, leaf_hash))
         }
         Some(Verdict::Conflict { position }) => {
@@ -264,27 +355,32 @@ fn result(index: usize, checked: Checked, verdict: Option<Verdict>, validate_onl
 }
 
 /// The results of a per-event call whose good events could not be committed: what was refused stays
-/// refused, the rest is to be sent again.
-fn not_committed(audit: &Audit, checked: Vec<Checked>, error: SubmitError) -> v1::AppendResponse {
+/// refused, the rest is to be sent again, unless the store refuses it.
+fn not_committed(tally: Tally<'_>, checked: Vec<Checked>, error: SubmitError) -> v1::AppendResponse {
     let why = status::as_message(&status::not_committed(error));
+    let retryable = error != SubmitError::StoreBroken;
     let mut results = Vec::with_capacity(checked.len());
     for (index, each) in checked.into_iter().enumerate() {
         results.push(match each.fate {
             Fate::Rejected(_) => result(index, each, None, false),
-            Fate::Submitted { .. } => v1::EventResult {
-                index: u32::try_from(index).unwrap_or(u32::MAX),
-                event_id: each.event_id,
-                result: AppendResult::NotAttempted as i32,
-                error: Some(why.clone()),
-                retryable: true,
-                ..v1::EventResult::default()
-            },
+            Fate::Submitted { .. } => not_attempted(index, each.event_id, &why, retryable),
         });
     }
     for each in &results {
-        audit.metrics.result(outcome(each.result()), 1);
+        tally.result(outcome(each.result()), 1);
     }
     v1::AppendResponse { results, tree_size: 0 }
+}
+
+fn not_attempted(index: usize, event_id: String, why: &rpc::Status, retryable: bool) -> v1::EventResult {
+    v1::EventResult {
+        index: u32::try_from(index).unwrap_or(u32::MAX),
+        event_id,
+        result: AppendResult::NotAttempted as i32,
+        error: Some(why.clone()),
+        retryable,
+        ..v1::EventResult::default()
+    }
 }
 
 /// Results that refuse every event of a batch for the same reason.

@@ -17,7 +17,7 @@ use tokio::{
 use tonic::{Status, Streaming};
 
 use super::{
-    append::{self, Checked},
+    append::{self, Tally},
     audit::{Audit, log_name},
     status,
 };
@@ -28,9 +28,9 @@ use crate::{
     },
     ingest::{
         SubmitError,
-        sequencer::{Mode, Submission, Verdict},
+        sequencer::{Mode, Submission},
     },
-    proto::v1::{self, AppendResult},
+    proto::v1,
 };
 
 /// Batches of one stream that may be unacked. Two keep the sequencer busy; the rest covers the way
@@ -148,7 +148,7 @@ impl Stream {
         self.answer(v1::AppendStreamResponse { drain: Some(drain), ..Default::default() }).await
     }
 
-    /// Checks a batch and returns the work that commits it.
+    /// Checks the rules of the stream and returns the work that checks and commits the batch.
     fn batch(
         &mut self,
         request: v1::AppendStreamRequest,
@@ -157,29 +157,20 @@ impl Stream {
         let log = self.log(&request.log).map_err(Ended::With)?;
         let batch_number = request.batch_number;
         self.number(batch_number).map_err(Ended::With)?;
-        let bytes = request.encoded_len();
         let count = request.events.len();
         if count == 0 {
             return Err(Ended::With(status::empty_batch(MAX_BATCH_EVENTS)));
         }
         self.audit.metrics.received(count);
-        let oversize = count > MAX_BATCH_EVENTS;
-        let (checked, entries) = match oversize {
-            true => (Vec::new(), Vec::new()),
-            false => append::check(&self.audit, &log, &self.producer, request.events),
-        };
-        let submission =
-            Arc::new(Submission { producer: self.producer.clone(), mode: Mode::PerEvent, entries });
         let audit = Arc::clone(&self.audit);
+        let producer = self.producer.clone();
         Ok(async move {
-            if oversize {
+            if count > MAX_BATCH_EVENTS {
                 let results =
                     append::refuse_all(&audit, count, &status::batch_too_large(count, MAX_BATCH_EVENTS));
                 return Settled { batch_number, outcome: Ok((results, 0)) };
             }
-            let outcome = commit(&audit, &log, submission, bytes, &throttles).await;
-            let outcome = outcome.map(|(verdicts, tree_size)| finish(&audit, checked, verdicts, tree_size));
-            Settled { batch_number, outcome }
+            Settled { batch_number, outcome: commit(&audit, &log, producer, request, &throttles).await }
         })
     }
 
@@ -219,50 +210,57 @@ fn settings() -> v1::StreamSettings {
     }
 }
 
-/// Commits a batch, trying again for as long as it takes.
+/// Checks and commits a batch, trying again for as long as it takes.
 async fn commit(
     audit: &Audit,
     log: &LogName,
-    submission: Arc<Submission>,
-    bytes: usize,
+    producer: Producer,
+    request: v1::AppendStreamRequest,
     throttles: &mpsc::Sender<v1::StreamThrottle>,
-) -> Result<(Vec<Verdict>, u64), NotCommitted> {
-    if submission.entries.is_empty() {
-        return Ok((Vec::new(), 0));
-    }
-    loop {
-        let error = match audit.ingest.submit(log, Arc::clone(&submission), bytes).await {
-            Ok(committed) => return Ok((committed.verdicts, committed.tree_size)),
-            Err(error) => error,
-        };
-        let reason = match error {
-            SubmitError::Overloaded => "OVERLOADED",
-            SubmitError::StoreUnavailable => "STORE_UNAVAILABLE",
-            SubmitError::Unknown => "COMMIT_OUTCOME_UNKNOWN",
-            SubmitError::TooManyLogs => "TOO_MANY_LOGS",
-            SubmitError::Draining => return Err(NotCommitted::Draining),
-            SubmitError::StoreBroken => return Err(NotCommitted::Broken),
-        };
-        // A notice that nobody has read yet says the same.
-        let _ = throttles.try_send(v1::StreamThrottle {
-            reason: reason.to_owned(),
-            retry_after: Some(pbjson_types::Duration { seconds: 1, nanos: 0 }),
-        });
-        tokio::select! {
-            () = sleep(RETRY_AFTER) => {}
-            () = audit.drain.cancelled() => return Err(NotCommitted::Draining),
+) -> Result<(Vec<v1::EventResult>, u64), NotCommitted> {
+    let bytes = request.encoded_len();
+    let admission = loop {
+        match audit.ingest.admit(bytes).await {
+            Ok(admission) => break admission,
+            Err(error) => wait(audit, error, throttles).await?,
         }
+    };
+    let (checked, entries) = append::check(audit, log, &producer, request.events);
+    let tally = Tally::counting(&audit.metrics);
+    if entries.is_empty() {
+        return Ok((append::results(tally, checked, Vec::new(), false), 0));
     }
+    let submission = Arc::new(Submission { producer, mode: Mode::PerEvent, entries });
+    let committed = loop {
+        match audit.ingest.submit(log, Arc::clone(&submission), &admission).await {
+            Ok(committed) => break committed,
+            Err(error) => wait(audit, error, throttles).await?,
+        }
+    };
+    Ok((append::results(tally, checked, committed.verdicts, false), committed.tree_size))
 }
 
-/// The results of a committed batch. A size of 0 means that nothing of it reached the sequencer.
-fn finish(
+/// Tells the client why its acks are late, and waits before the next try.
+async fn wait(
     audit: &Audit,
-    checked: Vec<Checked>,
-    verdicts: Vec<Verdict>,
-    tree_size: u64,
-) -> (Vec<v1::EventResult>, u64) {
-    let results = append::results(audit, checked, verdicts, false);
-    debug_assert!(results.iter().all(|result| result.result() != AppendResult::NotAttempted));
-    (results, tree_size)
+    error: SubmitError,
+    throttles: &mpsc::Sender<v1::StreamThrottle>,
+) -> Result<(), NotCommitted> {
+    let reason = match error {
+        SubmitError::Overloaded => "OVERLOADED",
+        SubmitError::StoreUnavailable => "STORE_UNAVAILABLE",
+        SubmitError::Unknown => "COMMIT_OUTCOME_UNKNOWN",
+        SubmitError::TooManyLogs => "TOO_MANY_LOGS",
+        SubmitError::Draining => return Err(NotCommitted::Draining),
+        SubmitError::StoreBroken => return Err(NotCommitted::Broken),
+    };
+    // A notice that nobody has read yet says the same.
+    let _ = throttles.try_send(v1::StreamThrottle {
+        reason: reason.to_owned(),
+        retry_after: Some(pbjson_types::Duration { seconds: 1, nanos: 0 }),
+    });
+    tokio::select! {
+        () = sleep(RETRY_AFTER) => Ok(()),
+        () = audit.drain.cancelled() => Err(NotCommitted::Draining),
+    }
 }

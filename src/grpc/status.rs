@@ -124,6 +124,14 @@ pub fn store(error: &StoreError) -> Status {
             tracing::warn!(%error, "a read failed");
             unavailable("STORE_UNAVAILABLE", "the store cannot be read now")
         }
+        StoreError::TooSlow(_) => {
+            let message = "the query took longer than it may; narrow its filter or its time range";
+            Status::with_error_details(
+                Code::DeadlineExceeded,
+                message,
+                info("QUERY_TOO_SLOW", HashMap::new()),
+            )
+        }
         StoreError::Broken(_) => {
             tracing::error!(%error, "a read failed");
             internal()

@@ -15,16 +15,16 @@ use std::{
 
 use sequencer::{Submission, Verdict};
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::timeout,
 };
 use tokio_util::task::TaskTracker;
 
 use crate::{event::LogName, store::Store, telemetry::Metrics};
 
-/// Logs that one replica appends to at a time. Each holds a task and a database connection, and
-/// PostgreSQL has 100 connections unless told otherwise.
-pub const MAX_OPEN_LOGS: usize = 64;
+/// Logs that one replica appends to at a time. Each holds a task and, on PostgreSQL, a connection, of which
+/// there are 100 unless the server is told otherwise. A log without appends for a while does not count.
+pub const MAX_OPEN_LOGS: usize = 32;
 /// Bytes of submitted events in flight, over all logs: sixteen of the largest messages.
 const MAX_BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
 /// Unit of the in-flight budget.
@@ -65,7 +65,13 @@ struct Job {
     submission: Arc<Submission>,
     reply: oneshot::Sender<Result<Committed, SubmitError>>,
     /// Held until the reply is sent.
-    _permit: tokio::sync::OwnedSemaphorePermit,
+    _admission: Admission,
+}
+
+/// A share of the bytes that may be in flight, held as long as they are.
+#[derive(Clone)]
+pub struct Admission {
+    _permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// The door to the sequencers.
@@ -90,7 +96,19 @@ impl Ingest {
         }
     }
 
-    /// Queues a submission of `bytes` bytes and waits for its commit.
+    /// Waits for room for `bytes` bytes of submitted events. Comes before any work on them: what waits
+    /// for room must not have taken it already.
+    ///
+    /// # Errors
+    /// There is no room, or the server is going away.
+    pub async fn admit(&self, bytes: usize) -> Result<Admission, SubmitError> {
+        let permits = u32::try_from(bytes / BYTES_PER_PERMIT + 1).unwrap_or(u32::MAX);
+        let permit = timeout(ADMISSION_WAIT, Arc::clone(&self.budget).acquire_many_owned(permits)).await;
+        let permit = permit.map_err(|_| SubmitError::Overloaded)?.map_err(|_| SubmitError::Draining)?;
+        Ok(Admission { _permit: Arc::new(permit) })
+    }
+
+    /// Queues a submission and waits for its commit.
     ///
     /// # Errors
     /// Why nothing was committed.
@@ -98,30 +116,34 @@ impl Ingest {
         &self,
         log: &LogName,
         submission: Arc<Submission>,
-        bytes: usize,
+        admission: &Admission,
     ) -> Result<Committed, SubmitError> {
-        let sender = self.sender(log)?;
-        let permits = u32::try_from(bytes / BYTES_PER_PERMIT + 1).unwrap_or(u32::MAX);
-        let admitted = timeout(ADMISSION_WAIT, async {
-            let permit = Arc::clone(&self.budget).acquire_many_owned(permits).await.ok()?;
-            Some((permit, sender.reserve_owned().await.ok()?))
-        });
-        let (permit, slot) =
-            admitted.await.map_err(|_| SubmitError::Overloaded)?.ok_or(SubmitError::Draining)?;
+        let slot = timeout(ADMISSION_WAIT, self.slot(log)).await.map_err(|_| SubmitError::Overloaded)??;
         let (reply, answer) = oneshot::channel();
-        slot.send(Job { submission, reply, _permit: permit });
+        slot.send(Job { submission, reply, _admission: admission.clone() });
         // The task answers every job it takes; it only vanishes with the process.
         answer.await.unwrap_or(Err(SubmitError::Unknown))
+    }
+
+    /// A place in a log's queue. A sequencer that closes its queue just now, because it was idle, is
+    /// followed by another one.
+    async fn slot(&self, log: &LogName) -> Result<mpsc::OwnedPermit<Job>, SubmitError> {
+        loop {
+            if let Ok(slot) = self.sender(log)?.reserve_owned().await {
+                return Ok(slot);
+            }
+        }
     }
 
     fn sender(&self, log: &LogName) -> Result<mpsc::Sender<Job>, SubmitError> {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let logs = logs.as_mut().ok_or(SubmitError::Draining)?;
-        // A closed queue means that its task died; the next call begins another.
+        // A closed queue is that of a sequencer which was idle.
         if let Some(sender) = logs.get(log).filter(|sender| !sender.is_closed()) {
             return Ok(sender.clone());
         }
-        if logs.len() >= MAX_OPEN_LOGS && !logs.contains_key(log) {
+        logs.retain(|_, sender| !sender.is_closed());
+        if logs.len() >= MAX_OPEN_LOGS {
             return Err(SubmitError::TooManyLogs);
         }
         let (sender, jobs) = mpsc::channel(QUEUE_CALLS);

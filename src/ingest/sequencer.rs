@@ -3,6 +3,8 @@
 //! `task` runs it inside a transaction, as often as it takes.
 use std::{collections::HashMap, sync::Arc};
 
+use uuid::Uuid;
+
 use crate::{
     event::{Producer, SealedEvent},
     store::{Key, Known, Placed, Quarantined},
@@ -30,6 +32,16 @@ pub enum Entry {
     Event(Box<SealedEvent>),
     /// To be kept in quarantine.
     Quarantined(Box<Quarantined>),
+}
+
+impl Entry {
+    /// Event id, and what a second event with the same id is compared with.
+    fn identity(&self) -> (Uuid, &[u8; 32]) {
+        match self {
+            Self::Event(event) => (event.event_id(), event.content_hash()),
+            Self::Quarantined(event) => (event.event_id, &event.content_hash),
+        }
+    }
 }
 
 /// The events of one call.
@@ -78,12 +90,10 @@ impl Plan<'_> {
 /// The keys whose stored rows [`plan`] needs.
 pub fn keys(group: &[Arc<Submission>]) -> Vec<Key> {
     let events = group.iter().flat_map(|submission| {
-        submission.entries.iter().filter_map(|entry| match entry {
-            Entry::Event(event) => {
-                Some(Key { producer: submission.producer.clone(), event_id: event.event_id() })
-            }
-            Entry::Quarantined(_) => None,
-        })
+        submission
+            .entries
+            .iter()
+            .map(|entry| Key { producer: submission.producer.clone(), event_id: entry.identity().0 })
     });
     events.collect()
 }
@@ -105,6 +115,24 @@ pub fn plan<'a>(head: Head, known: &'a HashMap<Key, Known>, group: &'a [Arc<Subm
         let mut own_keys = Vec::new();
         let mut verdicts = Vec::with_capacity(submission.entries.len());
         for entry in &submission.entries {
+            let (event_id, content_hash) = entry.identity();
+            let key = Key { producer: submission.producer.clone(), event_id };
+            let stored = known.get(&key).map(|known| Seen {
+                position: known.position,
+                content_hash: &known.content_hash,
+                leaf_hash: &known.leaf_hash,
+            });
+            // Also for an event that the catalog refuses today: it may be the retry of one that was
+            // accepted before the catalog changed, and that one is stored.
+            if let Some(seen) = stored.or_else(|| placed_keys.get(&key).cloned()) {
+                verdicts.push(match seen.content_hash == content_hash {
+                    true => {
+                        Verdict::Duplicate { position: seen.position, leaf_hash: seen.leaf_hash.to_vec() }
+                    }
+                    false => Verdict::Conflict { position: Some(seen.position) },
+                });
+                continue;
+            }
             let event = match entry {
                 Entry::Event(event) => event,
                 Entry::Quarantined(event) => {
@@ -113,21 +141,6 @@ pub fn plan<'a>(head: Head, known: &'a HashMap<Key, Known>, group: &'a [Arc<Subm
                     continue;
                 }
             };
-            let key = Key { producer: submission.producer.clone(), event_id: event.event_id() };
-            let stored = known.get(&key).map(|known| Seen {
-                position: known.position,
-                content_hash: &known.content_hash,
-                leaf_hash: &known.leaf_hash,
-            });
-            if let Some(seen) = stored.or_else(|| placed_keys.get(&key).cloned()) {
-                verdicts.push(match seen.content_hash == event.content_hash() {
-                    true => {
-                        Verdict::Duplicate { position: seen.position, leaf_hash: seen.leaf_hash.to_vec() }
-                    }
-                    false => Verdict::Conflict { position: Some(seen.position) },
-                });
-                continue;
-            }
             let position = plan.head.size;
             plan.head.size += 1;
             plan.placed.push(Placed { position, producer: &submission.producer, event });

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -27,6 +27,13 @@ const GROUP_EVENTS: usize = 2048;
 const RETRY_FOR: Duration = Duration::from_secs(2);
 /// How long a group is tried again while its outcome is unknown.
 const RETRY_UNKNOWN_FOR: Duration = Duration::from_secs(20);
+/// How long a sequencer without work keeps its connection.
+const IDLE: Duration = Duration::from_secs(10);
+/// How long everything up to COMMIT may take: a database host that stops answering must not hold its
+/// callers for ever. Above the databases' own lock timeouts of 10 seconds, so that those speak first.
+const WRITE_LIMIT: Duration = Duration::from_secs(15);
+/// How long a COMMIT may take before its outcome counts as unknown.
+const COMMIT_LIMIT: Duration = Duration::from_secs(15);
 /// Pause after the first failed try; doubles up to `LONGEST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest pause between two tries.
@@ -46,9 +53,19 @@ impl Sequencer {
         Self { log, store, metrics, appender: None }
     }
 
-    /// Runs until every sender of `jobs` is gone and everything queued is answered.
+    /// Runs until it has nothing to do for a while, or every sender of `jobs` is gone, and everything
+    /// queued is answered.
     pub async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        while let Some(first) = jobs.recv().await {
+        loop {
+            let first = match timeout(IDLE, jobs.recv()).await {
+                Ok(Some(first)) => first,
+                Ok(None) => return,
+                Err(_) => {
+                    // Takes nothing new, but everything that found a place before.
+                    jobs.close();
+                    continue;
+                }
+            };
             let mut events = first.submission.entries.len();
             let mut group = vec![first];
             while events < GROUP_EVENTS {
@@ -62,7 +79,7 @@ impl Sequencer {
 
     async fn commit(&mut self, group: Vec<Job>) {
         let (submissions, replies): (Vec<_>, Vec<_>) =
-            group.into_iter().map(|job| (job.submission, (job.reply, job._permit))).unzip();
+            group.into_iter().map(|job| (job.submission, (job.reply, job._admission))).unzip();
         let answers = match self.settle(&submissions).await {
             Err(SubmitError::StoreBroken) if submissions.len() > 1 => {
                 // One submission that the store refuses must not take the others with it.
@@ -76,10 +93,10 @@ impl Sequencer {
             Ok(committed) => committed.into_iter().map(Ok).collect(),
             Err(error) => submissions.iter().map(|_| Err(error)).collect(),
         };
-        for ((reply, permit), answer) in replies.into_iter().zip(answers) {
+        for ((reply, admission), answer) in replies.into_iter().zip(answers) {
             // The caller may be gone; what it sent is stored all the same.
             let _ = reply.send(answer);
-            drop(permit);
+            drop(admission);
         }
     }
 
@@ -121,6 +138,23 @@ impl Sequencer {
 
     /// Runs one group in one transaction.
     async fn attempt(&mut self, group: &[Arc<Submission>]) -> Result<Vec<Committed>, StoreError> {
+        let late =
+            |what: &str, limit: Duration| format!("{what} took longer than {} s", limit.as_secs()).into();
+        let written = timeout(WRITE_LIMIT, self.write(group)).await;
+        let (committed, appender) =
+            written.map_err(|_| StoreError::Unavailable(late("a transaction", WRITE_LIMIT)))??;
+        if let Some(appender) = appender {
+            let done = timeout(COMMIT_LIMIT, appender.commit()).await;
+            done.map_err(|_| StoreError::StateUnknown(late("a commit", COMMIT_LIMIT)))??;
+        }
+        Ok(committed)
+    }
+
+    /// Everything up to COMMIT. Returns the appender when there is something to commit.
+    async fn write(
+        &mut self,
+        group: &[Arc<Submission>],
+    ) -> Result<(Vec<Committed>, Option<&mut Box<dyn Appender>>), StoreError> {
         let appender = match &mut self.appender {
             Some(appender) => appender,
             empty => empty.insert(self.store.appender().await?),
@@ -128,13 +162,14 @@ impl Sequencer {
         let head = appender.begin(&self.log).await?;
         let known = appender.known(&self.log, &sequencer::keys(group)).await?;
         let plan = sequencer::plan(head, &known, group);
-        if plan.is_empty() {
+        let nothing = plan.is_empty();
+        if nothing {
             appender.rollback().await?;
         } else {
             appender.write(&self.log, &plan).await?;
-            appender.commit().await?;
         }
         let tree_size = plan.head.size;
-        Ok(plan.verdicts.into_iter().map(|verdicts| Committed { verdicts, tree_size }).collect())
+        let committed = plan.verdicts.into_iter().map(|verdicts| Committed { verdicts, tree_size }).collect();
+        Ok((committed, (!nothing).then_some(appender)))
     }
 }

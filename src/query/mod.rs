@@ -19,9 +19,14 @@ use crate::{
     store::{PageRequest, PageStart, Store, StoreError, StoredEvent},
 };
 
-/// Events of one page. With events of the usual size a page is some 400 KiB; with events at their
-/// limit it is 100 MiB at worst, which `PAGE_BYTES` cuts down from the second page on.
+/// Events of one page at most.
 const PAGE_EVENTS: u32 = 512;
+/// Events of the first page, before anything is known of their size: 64 of the largest are 13 MiB.
+const FIRST_PAGE_EVENTS: u32 = 64;
+/// Positions that one statement goes through at most, so that a filter which matches next to nothing
+/// makes many short statements, between which the query can end, and never one long one. By time there
+/// is no such window; there the store's own limit on a read holds.
+const WINDOW: u64 = 200_000;
 /// Aimed-at bytes of a page: the next page's number of events follows from this one's size.
 const PAGE_BYTES: usize = 1024 * 1024;
 
@@ -118,17 +123,19 @@ async fn read(store: Arc<dyn Store>, query: Query, parts: &mpsc::Sender<Part>) -
     let head = if query.order == Order::PositionAsc { now } else { cursor.head.min(now) };
     let first = cursor;
     let mut returned = 0;
-    let mut rows = PAGE_EVENTS;
+    let mut rows = FIRST_PAGE_EVENTS;
     let end = loop {
         let wanted = match query.limit {
             0 => rows,
             limit => u32::try_from(limit - returned).unwrap_or(u32::MAX).min(rows),
         };
+        let (floor, ceiling) = window(cursor.start, head);
         let request = PageRequest {
             log: &query.log,
             predicate: &query.predicate,
             start: cursor.start,
-            head,
+            floor,
+            head: ceiling,
             limit: wanted,
         };
         let events = match store.page(&request).await {
@@ -147,7 +154,11 @@ async fn read(store: Arc<dyn Store>, query: Query, parts: &mpsc::Sender<Part>) -
             break End::Limit;
         }
         if !full {
-            break End::Complete;
+            match cursor.start {
+                PageStart::From(_) if ceiling < head => cursor.start = PageStart::From(ceiling),
+                PageStart::Below(_) if floor > 0 => cursor.start = PageStart::Below(floor),
+                _ => break End::Complete,
+            }
         }
     };
     if end == End::Complete {
@@ -155,6 +166,15 @@ async fn read(store: Arc<dyn Store>, query: Query, parts: &mpsc::Sender<Part>) -
     }
     let scanned = scanned(first.start, cursor.start, returned);
     Some(Part::Summary { returned, scanned, head, end, cursor })
+}
+
+/// The positions that the next statement goes through.
+fn window(start: PageStart, head: u64) -> (u64, u64) {
+    match start {
+        PageStart::From(position) => (0, head.min(position.saturating_add(WINDOW))),
+        PageStart::Below(position) => (position.min(head).saturating_sub(WINDOW), head),
+        PageStart::Earlier { .. } => (0, head),
+    }
 }
 
 /// Events of the next page, given the bytes of an event of the last one.

@@ -5,6 +5,7 @@
 //!
 //! 1. `oversize`: outermost, because it rewrites an answer that tonic makes before any service runs.
 pub mod admin;
+pub mod codec;
 mod oversize;
 
 use std::{future::Future, sync::Arc, time::Duration};

@@ -34,6 +34,9 @@ pub enum StoreError {
     /// The connection failed during COMMIT: reload the head and run the same batch again.
     #[error("the outcome of a commit is unknown: {0}")]
     StateUnknown(#[source] Source),
+    /// A read took longer than it may; the same read would again.
+    #[error("a read took too long: {0}")]
+    TooSlow(#[source] Source),
     /// The database refused a statement or holds what it must not; trying again will not help.
     #[error("the store refused or is broken: {0}")]
     Broken(#[source] Source),
@@ -80,7 +83,9 @@ pub struct PageRequest<'a> {
     pub log: &'a LogName,
     pub predicate: &'a Predicate,
     pub start: PageStart,
-    /// Only positions below this.
+    /// Only positions from this on...
+    pub floor: u64,
+    /// ...and below this.
     pub head: u64,
     /// At most this many events.
     pub limit: u32,

@@ -120,7 +120,9 @@ pub fn page(dialect: Dialect, request: &PageRequest<'_>) -> Statement {
         dialect,
         "-- page: events that match a filter, by keyset\nSELECT position, occurred_at, record, leaf_hash FROM events WHERE log = ",
     );
-    statement.text(request.log.as_str()).push(" AND position < ").number(to_sql(request.head)).push(" AND ");
+    statement.text(request.log.as_str());
+    statement.push(" AND position >= ").number(to_sql(request.floor));
+    statement.push(" AND position < ").number(to_sql(request.head)).push(" AND ");
     let order = match request.start {
         PageStart::From(position) => {
             statement.push("position >= ").number(to_sql(position));

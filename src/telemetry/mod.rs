@@ -4,7 +4,9 @@ mod metrics;
 use std::{io::IsTerminal as _, str::FromStr};
 
 pub use metrics::{Metrics, Outcome};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +34,13 @@ impl FromStr for LogFormat {
 /// # Errors
 /// The level is not a filter such as `info` or `chancery=debug`.
 pub fn init(level: &str, format: LogFormat) -> Result<(), String> {
+    // EnvFilter takes a mistyped level for the name of a module, and nothing would be logged.
+    let is_level = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    if !level.contains('[') && !level.split(',').all(is_level) {
+        return Err(format!(
+            "{level:?} is no level (error, warn, info, debug) nor a filter (chancery=debug)"
+        ));
+    }
     let filter = EnvFilter::try_new(level).map_err(|error| format!("log level {level:?}: {error}"))?;
     let registry = tracing_subscriber::registry().with(filter);
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());

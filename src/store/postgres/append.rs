@@ -16,18 +16,36 @@ use crate::{
 /// The writing connection of one sequencer.
 pub struct PostgresAppender {
     connection: PgConnection,
-    /// Up to which position partitions are known to exist.
+    /// Up to which position partitions are known to exist, and the head when that was last looked at.
     partitioned: u64,
+    head: Option<u64>,
 }
 
 impl PostgresAppender {
     /// Takes a connection for itself.
     pub const fn new(connection: PgConnection) -> Self {
-        Self { connection, partitioned: 0 }
+        Self { connection, partitioned: 0, head: None }
     }
 
     async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
         sqlx::query(statement).execute(&mut self.connection).await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Has partitions made for what is about to be appended.
+    async fn prepare(&mut self, log: &LogName) -> Result<(), StoreError> {
+        let head = match self.head {
+            Some(head) => head,
+            None => {
+                let size: Option<i64> = sqlx::query_scalar(include_str!("head.sql"))
+                    .bind(log.as_str())
+                    .fetch_optional(&mut self.connection)
+                    .await
+                    .map_err(failed)?;
+                from_sql(size.unwrap_or(0))?
+            }
+        };
+        self.partitioned = partitions::ahead(&mut self.connection, self.partitioned, head).await?;
         Ok(())
     }
 
@@ -63,6 +81,7 @@ pub async fn insist_on_durability(connection: &mut PgConnection) -> Result<(), S
 #[async_trait]
 impl Appender for PostgresAppender {
     async fn begin(&mut self, log: &LogName) -> Result<Head, StoreError> {
+        self.prepare(log).await?;
         self.run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
         let size = match self.lock(log).await? {
             Some(size) => size,
@@ -75,7 +94,9 @@ impl Appender for PostgresAppender {
                 self.lock(log).await?.ok_or_else(|| broken("the head of a new log is missing"))?
             }
         };
-        Ok(Head { size: from_sql(size)? })
+        let size = from_sql(size)?;
+        self.head = Some(size);
+        Ok(Head { size })
     }
 
     async fn known(&mut self, log: &LogName, keys: &[Key]) -> Result<HashMap<Key, Known>, StoreError> {
@@ -83,13 +104,9 @@ impl Appender for PostgresAppender {
     }
 
     async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
-        if let Some(first) = plan.placed.first() {
-            let made =
-                partitions::make(&mut self.connection, self.partitioned, first.position, plan.head.size)
-                    .await?;
+        if !plan.placed.is_empty() {
             insert_events(&mut self.connection, log, plan).await?;
             insert_keys(&mut self.connection, log, plan).await?;
-            self.partitioned = made;
             sqlx::query(include_str!("set_head.sql"))
                 .bind(log.as_str())
                 .bind(to_sql(plan.head.size))

@@ -26,6 +26,8 @@ pub(super) const DIALECT: Dialect =
 
 /// Connections for reading.
 const READERS: u32 = 8;
+/// How long a read may take: a little longer than the server's own statement timeout.
+const READ_LIMIT: Duration = Duration::from_secs(65);
 /// How long a read waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -55,6 +57,9 @@ impl PostgresStore {
                 ("tcp_keepalives_count", "3"),
             ])
             .disable_statement_logging();
+        // Alone first: a pool would wait, and then say that it timed out and not why.
+        let first = options.connect().await.map_err(failed)?;
+        sqlx::Connection::close(first).await.map_err(failed)?;
         let readers = pool(READERS, options.clone()).await.map_err(failed)?;
         let sentinel = pool(1, options.clone()).await.map_err(failed)?;
         Ok(Self { options, readers, sentinel })
@@ -100,11 +105,8 @@ impl Store for PostgresStore {
     }
 
     async fn head(&self, log: &LogName) -> Result<u64, StoreError> {
-        let size: Option<i64> = sqlx::query_scalar(include_str!("head.sql"))
-            .bind(log.as_str())
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(failed)?;
+        let query = sqlx::query_scalar(include_str!("head.sql")).bind(log.as_str());
+        let size: Option<i64> = within(query.fetch_optional(&self.readers)).await?;
         from_sql(size.unwrap_or(0))
     }
 
@@ -113,12 +115,9 @@ impl Store for PostgresStore {
     }
 
     async fn event_at(&self, log: &LogName, position: u64) -> Result<Option<StoredEvent>, StoreError> {
-        let row = sqlx::query(include_str!("event_at.sql"))
-            .bind(log.as_str())
-            .bind(super::to_sql(position))
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(failed)?;
+        let query =
+            sqlx::query(include_str!("event_at.sql")).bind(log.as_str()).bind(super::to_sql(position));
+        let row = within(query.fetch_optional(&self.readers)).await?;
         row.as_ref().map(read::stored_event).transpose()
     }
 
@@ -151,6 +150,30 @@ impl Store for PostgresStore {
     }
 }
 
+/// Runs a read, for as long as it may take.
+async fn within<T>(read: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(READ_LIMIT, read).await {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(error)) => Err(failed_read(error)),
+        Err(_) => Err(late()),
+    }
+}
+
+/// A read that the server did not even cancel: the host has stopped answering.
+fn late() -> StoreError {
+    StoreError::Unavailable(format!("no answer within {} s", READ_LIMIT.as_secs()).into())
+}
+
+/// Classes an error of a read. `query_canceled` is the statement timeout.
+fn failed_read(error: sqlx::Error) -> StoreError {
+    match &error {
+        sqlx::Error::Database(database) if database.code().as_deref() == Some("57014") => {
+            StoreError::TooSlow(error.into())
+        }
+        _ => failed(error),
+    }
+}
+
 /// Classes an error by what the caller must do.
 fn failed(error: sqlx::Error) -> StoreError {
     let passing = match &error {
@@ -174,7 +197,9 @@ fn passing(code: &str) -> bool {
     // Connection, rollback (serialization, deadlock), resources (disk full, too many connections),
     // operator intervention (shutdown, cancel), system error.
     let class = ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class));
-    // Lock not available, idle-in-transaction timeout, read-only (a standby after a failover), and a
-    // partition that another appender made at the same moment.
-    class || ["55P03", "25P03", "25006", "42P07"].contains(&code)
+    // Lock not available, idle-in-transaction timeout, read-only (a standby after a failover). And what
+    // two appenders that make the same partition can meet: the table exists (42P07, or 23505 in the
+    // system's own catalog), is attached already (42809); or a partition that is missing because the
+    // head moved far (23514), which a fresh appender makes.
+    class || ["55P03", "25P03", "25006", "42P07", "42809", "23514"].contains(&code)
 }

@@ -1,28 +1,58 @@
-//! The partitions of `events`: runs of 2^24 positions, made by the append that first needs one.
+//! The partitions of `events`: runs of 2^24 positions, made ahead of the appends that need them.
 //!
 //! 16,777,216 events of some 700 bytes are about 12 GB: small enough to be indexed or dropped in one go,
-//! and large enough that a log of 10^10 events has 600 of them.
+//! and large enough that a log of 10^10 events has 600 of them. A partition is made outside any append's
+//! transaction and attached, which unlike `CREATE TABLE ... PARTITION OF` stops neither readers nor
+//! writers.
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::{super::StoreError, failed};
 
 /// Positions of one partition, as a power of two.
 const BITS: u32 = 24;
+/// How far ahead of the head there are partitions. An append places a few thousand events at most.
+const AHEAD: u64 = 1 << 20;
 
-/// Makes the partitions that hold positions below `end`, from `made` on, and returns up to which
-/// position there are partitions now. Runs inside the append's transaction: either the partition and
-/// its first events are there, or neither.
-pub async fn make(connection: &mut PgConnection, made: u64, first: u64, end: u64) -> Result<u64, StoreError> {
-    let mut made = made.max(first >> BITS << BITS);
-    while made < end {
+/// Makes sure that there are partitions for the positions from `head` on, well ahead. `made` is up to
+/// where they are known to exist; returns the same for afterwards. No transaction may be open.
+pub async fn ahead(connection: &mut PgConnection, made: u64, head: u64) -> Result<u64, StoreError> {
+    let mut made = made.max(head >> BITS << BITS);
+    while made < head + AHEAD {
         let number = made >> BITS;
-        let (from, to) = (number << BITS, (number + 1) << BITS);
-        // Only numbers computed above go into the text; DDL takes no bind parameters.
-        let text = format!(
-            "CREATE TABLE IF NOT EXISTS events_p{number} PARTITION OF events FOR VALUES FROM ({from}) TO ({to})"
-        );
-        sqlx::query(AssertSqlSafe(text)).persistent(false).execute(&mut *connection).await.map_err(failed)?;
-        made = to;
+        if !attached(connection, number).await?
+            && let Err(error) = attach(connection, number).await
+        {
+            // Another appender may have been faster. If not, the next try will tell.
+            tracing::debug!(number, %error, "making a partition");
+            if !attached(connection, number).await? {
+                return Err(error);
+            }
+        }
+        made = (number + 1) << BITS;
     }
     Ok(made)
+}
+
+async fn attached(connection: &mut PgConnection, number: u64) -> Result<bool, StoreError> {
+    sqlx::query_scalar(include_str!("partition_attached.sql"))
+        .bind(name(number))
+        .fetch_one(connection)
+        .await
+        .map_err(failed)
+}
+
+async fn attach(connection: &mut PgConnection, number: u64) -> Result<(), StoreError> {
+    let (name, from, to) = (name(number), number << BITS, (number + 1) << BITS);
+    // Only numbers computed above go into the texts; DDL takes no bind parameters.
+    for text in [
+        format!("CREATE TABLE IF NOT EXISTS {name} (LIKE events INCLUDING ALL)"),
+        format!("ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"),
+    ] {
+        sqlx::query(AssertSqlSafe(text)).persistent(false).execute(&mut *connection).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn name(number: u64) -> String {
+    format!("events_p{number}")
 }

@@ -2,8 +2,12 @@
 //!
 //! Every statement crosses to sqlx's worker thread and back, which costs some 100 microseconds, so rows
 //! go in by multi-row inserts. Their sizes are powers of two: few texts, all of them prepared once.
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, sqlite::SqliteArguments};
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
     super::{Appender, HashMap, Key, Known, LogName, Placed, StoreError, from_sql, to_sql},
@@ -17,12 +21,15 @@ const MOST_ROWS: usize = 256;
 /// The writing connection of one sequencer.
 pub struct SqliteAppender {
     connection: SqliteConnection,
+    writer: Arc<Mutex<()>>,
+    /// Held from `begin` to the end of the transaction, however it ends.
+    turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl SqliteAppender {
     /// Takes a connection for itself.
-    pub fn new(connection: SqliteConnection) -> Self {
-        Self { connection }
+    pub const fn new(connection: SqliteConnection, writer: Arc<Mutex<()>>) -> Self {
+        Self { connection, writer, turn: None }
     }
 
     async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
@@ -34,6 +41,7 @@ impl SqliteAppender {
 #[async_trait]
 impl Appender for SqliteAppender {
     async fn begin(&mut self, log: &LogName) -> Result<Head, StoreError> {
+        self.turn = Some(Arc::clone(&self.writer).lock_owned().await);
         self.run("BEGIN IMMEDIATE").await?;
         let size: Option<i64> = sqlx::query_scalar(include_str!("head.sql"))
             .bind(log.as_str())
@@ -115,11 +123,14 @@ impl Appender for SqliteAppender {
             .execute(&mut self.connection)
             .await
             .map_err(|error| StoreError::StateUnknown(error.into()))?;
+        self.turn = None;
         Ok(())
     }
 
     async fn rollback(&mut self) -> Result<(), StoreError> {
-        self.run("ROLLBACK").await
+        self.run("ROLLBACK").await?;
+        self.turn = None;
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     fs::OpenOptions,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,6 +17,8 @@ use sqlx::{
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+
+use tokio::sync::Mutex;
 
 use super::{
     Appender, CountRequest, Counted, HashMap, Key, Known, LogName, PageRequest, Store, StoreError,
@@ -28,6 +31,8 @@ pub(super) const DIALECT: Dialect = Dialect { find: "instr", lower: ("lower(", "
 
 /// Connections for reading. Each is a thread with a page cache of 2 MiB.
 const READERS: u32 = 4;
+/// How long a read may take.
+const READ_LIMIT: Duration = Duration::from_secs(60);
 /// How long a read waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a writer waits for another process to let go of the write lock.
@@ -36,6 +41,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A SQLite database file.
 pub struct SqliteStore {
     path: PathBuf,
+    /// One writer at a time, in the order of asking: SQLite's own lock is taken by whoever happens to
+    /// look when it is free, so that a busy log would starve every other one.
+    writer: Arc<Mutex<()>>,
     readers: SqlitePool,
     /// One connection for the readiness check alone: slow queries on every other one must not make the
     /// server look dead.
@@ -58,7 +66,7 @@ impl SqliteStore {
         };
         let readers = pool(READERS).await.map_err(failed)?;
         let sentinel = pool(1).await.map_err(failed)?;
-        Ok(Self { path: path.to_owned(), readers, sentinel })
+        Ok(Self { path: path.to_owned(), writer: Arc::default(), readers, sentinel })
     }
 }
 
@@ -91,15 +99,12 @@ impl Store for SqliteStore {
 
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError> {
         let connection = options(&self.path).connect().await.map_err(failed)?;
-        Ok(Box::new(append::SqliteAppender::new(connection)))
+        Ok(Box::new(append::SqliteAppender::new(connection, Arc::clone(&self.writer))))
     }
 
     async fn head(&self, log: &LogName) -> Result<u64, StoreError> {
-        let size: Option<i64> = sqlx::query_scalar(include_str!("head.sql"))
-            .bind(log.as_str())
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(failed)?;
+        let query = sqlx::query_scalar(include_str!("head.sql")).bind(log.as_str());
+        let size: Option<i64> = within(query.fetch_optional(&self.readers)).await?;
         from_sql(size.unwrap_or(0))
     }
 
@@ -108,12 +113,9 @@ impl Store for SqliteStore {
     }
 
     async fn event_at(&self, log: &LogName, position: u64) -> Result<Option<StoredEvent>, StoreError> {
-        let row = sqlx::query(include_str!("event_at.sql"))
-            .bind(log.as_str())
-            .bind(super::to_sql(position))
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(failed)?;
+        let query =
+            sqlx::query(include_str!("event_at.sql")).bind(log.as_str()).bind(super::to_sql(position));
+        let row = within(query.fetch_optional(&self.readers)).await?;
         row.as_ref().map(read::stored_event).transpose()
     }
 
@@ -145,6 +147,15 @@ impl Store for SqliteStore {
     async fn close(&self) {
         self.readers.close().await;
         self.sentinel.close().await;
+    }
+}
+
+/// Runs a read, for as long as it may take.
+async fn within<T>(read: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(READ_LIMIT, read).await {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(error)) => Err(failed(error)),
+        Err(_) => Err(StoreError::TooSlow(format!("no end within {} s", READ_LIMIT.as_secs()).into())),
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
         CountRequest, Counted, GroupColumn, PageRequest, StoreError, StoredEvent, broken, from_sql,
         sql::{self, Bind, Statement},
     },
-    DIALECT, MIGRATOR, failed,
+    DIALECT, MIGRATOR, failed, within,
 };
 
 /// Checks that every migration this program knows is applied.
@@ -42,7 +42,7 @@ async fn fetch(pool: &SqlitePool, statement: Statement) -> Result<Vec<SqliteRow>
             Bind::Number(number) => query.bind(number),
         };
     }
-    query.fetch_all(pool).await.map_err(failed)
+    within(query.fetch_all(pool)).await
 }
 
 /// An event row.
