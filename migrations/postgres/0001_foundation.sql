@@ -28,7 +28,7 @@ CREATE TABLE events (
     correlation_id TEXT COLLATE "C" NOT NULL,
     occurred_at    BIGINT NOT NULL,             -- microseconds since 1970
     received_at    BIGINT NOT NULL,             -- microseconds since 1970
-    attributes     TEXT COLLATE "C" NOT NULL,   -- lines name=value, see event::attribute_text
+    attributes     TEXT COLLATE "C" NOT NULL,   -- names and values, see event::attribute_text
     PRIMARY KEY (log, position)
 ) PARTITION BY RANGE (position);
 

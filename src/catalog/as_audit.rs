@@ -4,7 +4,7 @@ use super::{
     Draft, FamilyCatalog,
     as_parameters::Parsed,
     model::Class,
-    reading::{Reading, not_null, unlisted_name, warning},
+    reading::{Reading, not_null, unlisted_name, warning, word},
     rejection::Rejection,
 };
 use crate::proto::v1::{AsAuditEvent, Outcome};
@@ -24,7 +24,13 @@ pub fn action<'a>(event: &'a AsAuditEvent, parsed: Option<&'a Parsed>) -> Result
     match parsed.and_then(|parsed| parsed.action.as_deref()) {
         Some(inside) if own.is_empty() => Ok(inside),
         Some(inside) if inside != own => {
-            Err(Rejection::malformed("as_audit.action", "is not the action inside raw_parameters"))
+            let description = match (word(own), word(inside)) {
+                (Some(own), Some(inside)) => {
+                    format!("{own:?} is not the action inside raw_parameters, {inside:?}")
+                }
+                _ => "is not the action inside raw_parameters".to_owned(),
+            };
+            Err(Rejection::malformed("as_audit.action", description))
         }
         _ => Ok(own),
     }

@@ -21,6 +21,9 @@ const ACTION: &str = "Action";
 /// The vendor's codes have three letters; a site's own may be longer.
 const CODE_MAX: usize = 64;
 
+/// Parameters of one record, listed or parsed. Each becomes an attribute of some 100 bytes.
+pub const MOST: usize = 512;
+
 /// One code and its value. `quoted` is false for the bare values of the text form
 /// (`KEY=HID-IA-4T.AUDIT.1`) only.
 #[derive(Clone, PartialEq, Eq)]

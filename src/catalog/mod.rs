@@ -36,10 +36,7 @@ pub use nearest::Suggestions;
 use reading::{Reading, warning};
 use rejection::{Reason, Rejection, Violation};
 
-use crate::{
-    event::limits::MAX_ENTRIES,
-    proto::v1::{NewEvent, Outcome, new_event},
-};
+use crate::proto::v1::{NewEvent, Outcome, new_event};
 
 /// The embedded files, in the order in which they are loaded.
 const EMBEDDED: [(&str, &str); 4] = [
@@ -149,12 +146,9 @@ impl Catalog {
     /// Why `code` is unknown, with the nearest known ones.
     pub fn unknown(&self, family: Family, code: &str, suggestions: &mut Suggestions) -> Rejection {
         let nearest = suggestions.to(self, family, code);
-        // Something that is no word is no code, and could be anything: it is not echoed.
-        let word =
-            code.len() <= 64 && code.chars().all(|each| each.is_alphanumeric() || "_-. ".contains(each));
-        let mut description = match word {
-            true => format!("{code:?} is not a code of {family}"),
-            false => format!("is not a code of {family}"),
+        let mut description = match reading::word(code) {
+            Some(code) => format!("{code:?} is not a code of {family}"),
+            None => format!("is not a code of {family}"),
         };
         let elsewhere: Vec<_> = Family::ALL
             .into_iter()
@@ -193,9 +187,9 @@ impl Catalog {
         };
         let parsed = match parameters {
             None => None,
-            Some(Ok(parsed)) if parsed.parameters.len() > MAX_ENTRIES => {
+            Some(Ok(parsed)) if parsed.parameters.len() > as_parameters::MOST => {
                 let description =
-                    format!("has {} parameters; at most {MAX_ENTRIES}", parsed.parameters.len());
+                    format!("has {} parameters; at most {}", parsed.parameters.len(), as_parameters::MOST);
                 return Err(Rejection::malformed("as_audit.raw_parameters", description));
             }
             Some(Ok(parsed)) => Some(parsed),

@@ -153,3 +153,9 @@ pub fn shown(value: &str) -> Cow<'_, str> {
         None => Cow::Borrowed(value),
     }
 }
+
+/// A code as it may be echoed: only when it is a word. Anything else is no code, and could be anything.
+pub fn word(text: &str) -> Option<&str> {
+    let word = text.len() <= 64 && text.chars().all(|each| each.is_alphanumeric() || "_-. ".contains(each));
+    word.then_some(text)
+}

@@ -17,6 +17,6 @@ pub const MAX_TEXT_BYTES: usize = 8 * 1024;
 /// escapes is longer.
 pub const MAX_RAW_PARAMETER_BYTES: usize = 32 * 1024;
 /// Entries of a map or of the parameter list.
-pub const MAX_ENTRIES: usize = 512;
+pub const MAX_ENTRIES: usize = crate::catalog::as_parameters::MOST;
 /// How far ahead of the server's clock an event may claim to have happened, in microseconds: 366 days.
 pub const MAX_AHEAD_MICROS: i64 = 366 * 24 * 3600 * 1_000_000;

@@ -13,7 +13,10 @@ mod valid;
 use std::fmt;
 
 pub use new::ParsedEvent;
-pub use sealed::{Columns, Receipt, SealedEvent, attribute_needle, attribute_text, leaf_hash, seal};
+pub use sealed::{
+    ATTRIBUTE_MARK, Columns, Receipt, SealedEvent, attribute_escaped, attribute_needle, attribute_text,
+    leaf_hash, seal,
+};
 pub use valid::{RefusedEvent, ValidEvent, admit};
 
 /// The default log.

@@ -118,38 +118,54 @@ pub fn leaf_hash(record: &[u8]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The attributes as one searchable text: a line `name=value` each, between line feeds, with line feeds
-/// and backslashes of values escaped. One attribute is then found by one substring, whatever its
-/// neighbours hold, in any database.
+/// Stands before and after every attribute of [`attribute_text`]. This and the next two are Unicode
+/// noncharacters, which no text for interchange holds; where one does all the same, it is escaped.
+pub const ATTRIBUTE_MARK: char = '\u{fdd0}';
+/// Stands between an attribute's name and its value.
+const VALUE_MARK: char = '\u{fdd1}';
+/// Begins the escape of one of the three.
+const ESCAPE_MARK: char = '\u{fdd2}';
+
+/// The attributes as one searchable text: name and value each, between marks that neither can hold.
+/// One attribute is then found by one substring, whatever its neighbours hold, in any database; and a
+/// text found in it lies inside one name or one value.
 pub fn attribute_text(attributes: &[v1::Attribute]) -> String {
     let mut text = String::new();
     for attribute in attributes {
         if text.is_empty() {
-            text.push('\n');
+            text.push(ATTRIBUTE_MARK);
         }
-        attribute_line(&mut text, &attribute.name, &attribute.value);
+        attribute_pair(&mut text, &attribute.name, &attribute.value);
     }
     text
 }
 
 /// The substring of [`attribute_text`] that says this attribute has this value.
 pub fn attribute_needle(name: &str, value: &str) -> String {
-    let mut text = String::from("\n");
-    attribute_line(&mut text, name, value);
+    let mut text = String::from(ATTRIBUTE_MARK);
+    attribute_pair(&mut text, name, value);
     text
 }
 
-fn attribute_line(text: &mut String, name: &str, value: &str) {
-    text.push_str(name);
-    text.push('=');
-    for each in value.chars() {
+/// A text as it stands inside a name or value of [`attribute_text`].
+pub fn attribute_escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for each in text.chars() {
         match each {
-            '\n' => text.push_str("\\n"),
-            '\\' => text.push_str("\\\\"),
-            each => text.push(each),
+            ATTRIBUTE_MARK => escaped.extend([ESCAPE_MARK, '0']),
+            VALUE_MARK => escaped.extend([ESCAPE_MARK, '1']),
+            ESCAPE_MARK => escaped.extend([ESCAPE_MARK, '2']),
+            each => escaped.push(each),
         }
     }
-    text.push('\n');
+    escaped
+}
+
+fn attribute_pair(text: &mut String, name: &str, value: &str) {
+    text.push_str(&attribute_escaped(name));
+    text.push(VALUE_MARK);
+    text.push_str(&attribute_escaped(value));
+    text.push(ATTRIBUTE_MARK);
 }
 
 #[cfg(test)]
@@ -162,14 +178,16 @@ mod tests {
 
     #[test]
     fn an_attribute_is_found_by_its_needle_and_nothing_else_is() {
-        let text = attribute_text(&[attribute("a", "1\nb=2"), attribute("c", "\\n"), attribute("d", "")]);
+        let hostile = "1\u{fdd0}b\u{fdd1}2\u{fdd0}";
+        let text =
+            attribute_text(&[attribute("a", hostile), attribute("c", "\u{fdd2}0"), attribute("d", "")]);
         for (name, value, found) in [
-            ("a", "1\nb=2", true),
-            ("c", "\\n", true),
+            ("a", hostile, true),
+            ("c", "\u{fdd2}0", true),
             ("d", "", true),
             ("b", "2", false),
             ("a", "1", false),
-            ("c", "\n", false),
+            ("c", "\u{fdd0}", false),
         ] {
             assert_eq!(text.contains(&attribute_needle(name, value)), found, "{name}={value:?}");
         }

@@ -1,5 +1,11 @@
 //! `Append`: events through catalog and seal, the good ones to the sequencer, one result per event.
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use prost::Message as _;
 use tonic::Status;
@@ -57,8 +63,7 @@ pub async fn append(
     if count > MAX_BATCH_EVENTS {
         return Err(status::batch_too_large(count, MAX_BATCH_EVENTS));
     }
-    let tally = Tally { metrics: (!request.validate_only).then_some(&audit.metrics) };
-    tally.received(count);
+    let tally = Tally::received(&audit.metrics, count, request.validate_only);
     let admission = match audit.ingest.admit(bytes).await {
         Ok(admission) => admission,
         Err(error) if mode == Mode::Atomic => {
@@ -96,38 +101,44 @@ pub async fn append(
                 tally.result(Outcome::not_attempted, count);
                 return Err(status::not_committed(error));
             }
-            Err(error) => return Ok(not_committed(tally, checked, error)),
+            Err(error) => return Ok(not_committed(&tally, checked, error)),
         }
     };
     if mode == Mode::Atomic {
-        atomic_conflict(tally, &verdicts)?;
+        atomic_conflict(&tally, &verdicts)?;
     }
-    let results = results(tally, checked, verdicts, request.validate_only);
+    let results = results(&tally, checked, verdicts, request.validate_only);
     Ok(v1::AppendResponse { results, tree_size })
 }
 
-/// Counts what becomes of the events of one call; nothing of a dry run, which becomes nothing.
-#[derive(Clone, Copy)]
-pub(super) struct Tally<'a> {
-    metrics: Option<&'a Arc<Metrics>>,
+/// Counts what becomes of the events of one call; nothing of a dry run, which becomes nothing. Events of a
+/// caller that went away before it was answered are counted as such when the tally is dropped.
+pub(super) struct Tally {
+    metrics: Option<Arc<Metrics>>,
+    open: AtomicUsize,
 }
 
-impl<'a> Tally<'a> {
-    /// A tally that counts.
-    pub(super) const fn counting(metrics: &'a Arc<Metrics>) -> Self {
-        Self { metrics: Some(metrics) }
-    }
-
-    pub(super) fn received(self, events: usize) {
-        if let Some(metrics) = self.metrics {
+impl Tally {
+    /// Counts `events` received events, unless this is a dry run.
+    pub(super) fn received(metrics: &Arc<Metrics>, events: usize, dry_run: bool) -> Self {
+        let metrics = (!dry_run).then(|| Arc::clone(metrics));
+        if let Some(metrics) = &metrics {
             metrics.received(events);
         }
+        Self { metrics, open: AtomicUsize::new(events) }
     }
 
-    pub(super) fn result(self, result: Outcome, events: usize) {
-        if let Some(metrics) = self.metrics {
+    pub(super) fn result(&self, result: Outcome, events: usize) {
+        if let Some(metrics) = &self.metrics {
             metrics.result(result, events);
         }
+        self.open.fetch_sub(events, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.result(Outcome::unanswered, self.open.load(Ordering::Relaxed));
     }
 }
 
@@ -183,7 +194,7 @@ fn refused<'a>(
 
 /// One result per checked event, counted. `verdicts` are those of the submitted ones, in order.
 pub(super) fn results(
-    tally: Tally<'_>,
+    tally: &Tally,
     checked: Vec<Checked>,
     verdicts: Vec<Verdict>,
     validate_only: bool,
@@ -288,7 +299,7 @@ async fn dry_run(audit: &Audit, log: &LogName, submission: &Arc<Submission>) -> 
     Ok(verdicts)
 }
 
-fn atomic_conflict(tally: Tally<'_>, verdicts: &[Verdict]) -> Result<(), Status> {
+fn atomic_conflict(tally: &Tally, verdicts: &[Verdict]) -> Result<(), Status> {
     let conflicts: Vec<_> = verdicts
         .iter()
         .enumerate()
@@ -356,7 +367,7 @@ fn result(index: usize, checked: Checked, verdict: Option<Verdict>, validate_onl
 
 /// The results of a per-event call whose good events could not be committed: what was refused stays
 /// refused, the rest is to be sent again, unless the store refuses it.
-fn not_committed(tally: Tally<'_>, checked: Vec<Checked>, error: SubmitError) -> v1::AppendResponse {
+fn not_committed(tally: &Tally, checked: Vec<Checked>, error: SubmitError) -> v1::AppendResponse {
     let why = status::as_message(&status::not_committed(error));
     let retryable = error != SubmitError::StoreBroken;
     let mut results = Vec::with_capacity(checked.len());
@@ -384,8 +395,8 @@ fn not_attempted(index: usize, event_id: String, why: &rpc::Status, retryable: b
 }
 
 /// Results that refuse every event of a batch for the same reason.
-pub(super) fn refuse_all(audit: &Audit, count: usize, why: &Status) -> Vec<v1::EventResult> {
-    audit.metrics.result(Outcome::rejected, count);
+pub(super) fn refuse_all(tally: &Tally, count: usize, why: &Status) -> Vec<v1::EventResult> {
+    tally.result(Outcome::rejected, count);
     let error = status::as_message(why);
     let refused = (0..count).map(|index| v1::EventResult {
         index: u32::try_from(index).unwrap_or(u32::MAX),

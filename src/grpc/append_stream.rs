@@ -161,16 +161,19 @@ impl Stream {
         if count == 0 {
             return Err(Ended::With(status::empty_batch(MAX_BATCH_EVENTS)));
         }
-        self.audit.metrics.received(count);
         let audit = Arc::clone(&self.audit);
         let producer = self.producer.clone();
         Ok(async move {
+            let tally = Tally::received(&audit.metrics, count, false);
             if count > MAX_BATCH_EVENTS {
                 let results =
-                    append::refuse_all(&audit, count, &status::batch_too_large(count, MAX_BATCH_EVENTS));
+                    append::refuse_all(&tally, count, &status::batch_too_large(count, MAX_BATCH_EVENTS));
                 return Settled { batch_number, outcome: Ok((results, 0)) };
             }
-            Settled { batch_number, outcome: commit(&audit, &log, producer, request, &throttles).await }
+            Settled {
+                batch_number,
+                outcome: commit(&audit, &tally, &log, producer, request, &throttles).await,
+            }
         })
     }
 
@@ -213,6 +216,7 @@ fn settings() -> v1::StreamSettings {
 /// Checks and commits a batch, trying again for as long as it takes.
 async fn commit(
     audit: &Audit,
+    tally: &Tally,
     log: &LogName,
     producer: Producer,
     request: v1::AppendStreamRequest,
@@ -226,7 +230,6 @@ async fn commit(
         }
     };
     let (checked, entries) = append::check(audit, log, &producer, request.events);
-    let tally = Tally::counting(&audit.metrics);
     if entries.is_empty() {
         return Ok((append::results(tally, checked, Vec::new(), false), 0));
     }

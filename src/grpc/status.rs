@@ -3,8 +3,9 @@
 //! Every error carries `ErrorInfo` (domain `chancery.v1`, a stable reason), bad input also `BadRequest`
 //! with field paths, `UNAVAILABLE` always `RetryInfo`. Causes of databases and libraries go to the log.
 //!
-//! Details travel in one HTTP/2 header, and clients refuse headers above 8 to 16 KiB, so the number and
-//! the length of violations are bounded.
+//! Details travel in one HTTP/2 header in base64, the message in another and once more in the details,
+//! and clients refuse headers above 8 KiB (grpc-java, the C core) to 16 KiB. So the violations, the
+//! message and each of their parts are bounded.
 use std::{collections::HashMap, time::Duration};
 
 use prost::Message as _;
@@ -14,8 +15,14 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::{catalog::rejection::Rejection, ingest::SubmitError, proto::google::rpc, store::StoreError};
 
 const DOMAIN: &str = "chancery.v1";
-/// Violations of one status, and bytes of one description: 20 of 300 bytes stay below 8 KiB encoded.
+/// Violations of one status.
 const MOST_VIOLATIONS: usize = 20;
+/// Bytes of all violations of one status. With 450 for the reason and its metadata and 480 for the
+/// message, base64 makes 6 KiB of them; the message's own header takes 1,440 where every byte of it
+/// must be escaped.
+const MOST_VIOLATION_BYTES: usize = 3_600;
+/// Bytes of a status's message.
+const MOST_MESSAGE: usize = 480;
 const MOST_DESCRIPTION: usize = 240;
 const MOST_FIELD: usize = 96;
 /// What a client is told to wait before it tries again.
@@ -27,7 +34,7 @@ pub fn invalid(reason: &str, field: &str, description: impl Into<String>) -> Sta
     let message = if field.is_empty() { description.clone() } else { format!("{field}: {description}") };
     let mut details = info(reason, HashMap::new());
     details.add_bad_request_violation(field, short(&description, MOST_DESCRIPTION));
-    Status::with_error_details(Code::InvalidArgument, short(&message, 1024), details)
+    Status::with_error_details(Code::InvalidArgument, short(&message, MOST_MESSAGE), details)
 }
 
 /// One refused event, as the error of its result. `path` is the event's own path or empty.
@@ -47,14 +54,23 @@ pub fn rejected_batch(rejections: &[(usize, &Rejection)]) -> Status {
     if !first.nearest.is_empty() {
         metadata.insert("nearest".to_owned(), short(&first.nearest.join(", "), MOST_DESCRIPTION));
     }
-    let mut violations = rejections.iter().flat_map(|(index, rejection)| {
-        rejection
-            .violations
-            .iter()
-            .map(move |violation| (path(*index, &violation.field), &violation.description))
+    let violations = rejections.iter().flat_map(|(index, rejection)| {
+        rejection.violations.iter().map(|violation| {
+            let field = short(&path(*index, &violation.field), MOST_FIELD);
+            (field, short(&violation.description, MOST_DESCRIPTION))
+        })
     });
-    let shown: Vec<_> = violations.by_ref().take(MOST_VIOLATIONS).collect();
-    let omitted = violations.count();
+    let mut shown = Vec::new();
+    let (mut bytes, mut omitted) = (0, 0);
+    for (field, description) in violations {
+        // 8 bytes of tags and lengths.
+        bytes += field.len() + description.len() + 8;
+        if shown.len() < MOST_VIOLATIONS && bytes <= MOST_VIOLATION_BYTES {
+            shown.push((field, description));
+        } else {
+            omitted += 1;
+        }
+    }
     if omitted > 0 {
         metadata.insert("violations_omitted".to_owned(), omitted.to_string());
     }
@@ -64,9 +80,9 @@ pub fn rejected_batch(rejections: &[(usize, &Rejection)]) -> Status {
     };
     let mut details = info(first.reason.as_str(), metadata);
     for (field, description) in shown {
-        details.add_bad_request_violation(short(&field, MOST_FIELD), short(description, MOST_DESCRIPTION));
+        details.add_bad_request_violation(field, description);
     }
-    Status::with_error_details(Code::InvalidArgument, short(&message, 1024), details)
+    Status::with_error_details(Code::InvalidArgument, short(&message, MOST_MESSAGE), details)
 }
 
 /// Events whose ids are taken by events with other content: index, and the other's position when it is

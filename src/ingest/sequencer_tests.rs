@@ -122,17 +122,17 @@ proptest! {
                         }
                         continue;
                     }
-                    let event = match entry {
-                        Entry::Quarantined(_) => {
-                            prop_assert_eq!(verdict, &Verdict::Quarantined);
-                            continue;
-                        }
-                        Entry::Event(event) => event,
-                    };
+                    let (event_id, content_hash) = entry.identity();
+                    let key = Key { producer: submission.producer.clone(), event_id };
+                    if *verdict == Verdict::Quarantined {
+                        let kept = plan.quarantined.iter().any(|(_, event)| event.event_id == event_id);
+                        prop_assert!(matches!(entry, Entry::Quarantined(_)) && kept);
+                        prop_assert!(!known.contains_key(&key), "a stored event was refused");
+                        continue;
+                    }
                     // After the group the key is stored, once, and the verdict tells the truth of it.
-                    let key = Key { producer: submission.producer.clone(), event_id: event.event_id() };
                     let row = &stored[&key];
-                    let same = row.content_hash == event.content_hash();
+                    let same = row.content_hash == content_hash;
                     match verdict {
                         Verdict::Accepted { position } => {
                             prop_assert!(same && *position == row.position && *position >= head.size);

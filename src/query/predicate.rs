@@ -207,6 +207,10 @@ fn time_range(
     all: &mut Vec<Predicate>,
 ) -> Result<(), FilterFault> {
     let Some(range) = range else { return Ok(()) };
+    let bounds = [&range.start, &range.end];
+    if bounds.into_iter().flatten().any(|time| !(0..1_000_000_000).contains(&time.nanos)) {
+        return Err((field.to_owned(), "nanos are not within 0 to 999,999,999".to_owned()));
+    }
     let micros = |time: &pbjson_types::Timestamp| {
         // Events have whole microseconds, so the first event at or after a bound with nanoseconds is
         // the one of the next whole microsecond.

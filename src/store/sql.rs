@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use super::{CountRequest, PageRequest, PageStart, to_sql};
-use crate::{event::attribute_needle, query::predicate::Predicate};
+use crate::{
+    event::{ATTRIBUTE_MARK, attribute_escaped, attribute_needle},
+    query::predicate::Predicate,
+};
 
 /// What differs between the two databases' SQL.
 #[derive(Clone, Copy)]
@@ -12,8 +15,8 @@ pub struct Dialect {
     pub find: &'static str,
     /// Folds ASCII letters of its argument to lower case, and no others: before and after it.
     pub lower: (&'static str, &'static str),
-    /// A line feed.
-    pub line_feed: &'static str,
+    /// Function that makes a character of its code point.
+    pub character: &'static str,
 }
 
 /// A bind parameter.
@@ -98,19 +101,16 @@ impl Statement {
         }
     }
 
-    /// The text in any of the columns. Joined by line feeds, so that no match spans two of them
-    /// unless it holds a line feed itself. A line feed or backslash inside an attribute's value is
-    /// stored escaped, so the attributes are searched with the text escaped alike.
+    /// The text in any of the columns, or in an attribute. The columns are joined by a mark that the
+    /// text as it is searched for never holds, so that no match spans two of them.
     fn contains(&mut self, text: &str) {
-        let Dialect { find, lower: (before, after), line_feed } = self.dialect;
-        let columns = ["code", "name", "category", "actor", "subject", "device", "correlation_id"];
-        let folded = text.to_ascii_lowercase();
-        let escaped = folded.replace('\\', "\\\\").replace('\n', "\\n");
-        let joined = columns.join(&format!(" || {line_feed} || "));
-        self.push("(").push(find).push("(").push(before).push(&joined).push(after).push(", ");
-        self.text(&folded).push(") > 0 OR ");
-        self.push(find).push("(").push(before).push("attributes").push(after).push(", ");
-        self.text(&escaped).push(") > 0)");
+        let Dialect { find, lower: (before, after), character } = self.dialect;
+        let columns =
+            ["code", "name", "category", "actor", "subject", "device", "correlation_id", "attributes"];
+        let mark = format!(" || {character}({}) || ", u32::from(ATTRIBUTE_MARK));
+        let searched = attribute_escaped(&text.to_ascii_lowercase());
+        self.push(find).push("(").push(before).push(&columns.join(&mark)).push(after).push(", ");
+        self.text(&searched).push(") > 0");
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Outcome {
     rejected,
     conflict,
     not_attempted,
+    /// The caller went away first; what it sent may be stored.
+    unanswered,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]

@@ -25,7 +25,7 @@ fn every_reason_is_in_the_table_and_every_row_is_a_reason() {
         }
     }
     let mut listed = BTreeSet::new();
-    for heading in ["## Errors", "## Warnings"] {
+    for heading in ["## Errors", "## Streams", "## Warnings"] {
         for row in table(PAGE, heading) {
             let word = code_words(&row[0]).next().unwrap_or_else(|| panic!("{PAGE}: no reason in {row:?}"));
             assert!(listed.insert(word.to_owned()), "{PAGE} lists {word} twice");

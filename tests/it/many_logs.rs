@@ -66,31 +66,37 @@ fn each_log_has_its_own_positions_and_events() {
 }
 
 #[test]
-fn the_65th_open_log_is_refused_with_the_limit_and_a_time_to_come_back() {
+fn the_33rd_open_log_is_refused_with_the_limit_and_a_time_to_come_back() {
     for kind in KINDS {
         let store = TestStore::new(kind);
         let server = Server::start(&store);
         block_on(async {
             let mut audit = server.audit().await;
-            for log in 0..64 {
+            for log in 0..32 {
                 let batch = vec![events::hold("device-1")];
                 assert_eq!(accept(&mut audit, into_log(&format!("log-{log}"), batch)).await, [0]);
             }
-            let batch = || into_log("log-64", vec![events::hold("device-1")]);
+            let batch = || into_log("log-32", vec![events::hold("device-1")]);
             let refusal = refuse(&mut audit, batch()).await;
             assert_eq!((refusal.code, refusal.reason.as_str()), (Code::ResourceExhausted, "TOO_MANY_LOGS"));
             assert!(refusal.retry_after.is_some(), "{refusal:?}");
             assert_eq!(refusal.quotas, ["open logs"]);
-            assert!(refusal.message.contains("64"), "{}", refusal.message);
+            assert!(refusal.message.contains("32"), "{}", refusal.message);
             let each = AppendRequest { mode: per_event(Vec::new()).mode, ..batch() };
             let answer = append(&mut audit, each).await;
             assert_eq!(results(&answer), [AppendResult::NotAttempted]);
             assert!(answer.results[0].retryable);
             assert_eq!(Refusal::of_event(&answer.results[0]).reason, "TOO_MANY_LOGS");
-            assert!(everything(&mut audit, "log-64").await.is_empty());
-            assert_eq!(Database::open(&store).await.rows("events").await, 64);
-            // The open ones go on.
-            assert_eq!(accept(&mut audit, into_log("log-63", vec![events::hold("device-2")])).await, [1]);
+            assert!(everything(&mut audit, "log-32").await.is_empty());
+            assert_eq!(Database::open(&store).await.rows("events").await, 32);
+            // The open ones go on, and an idle one makes room.
+            assert_eq!(accept(&mut audit, into_log("log-31", vec![events::hold("device-2")])).await, [1]);
+            let began = std::time::Instant::now();
+            while let Err(status) = audit.append(batch()).await {
+                assert_eq!(Refusal::of(&status).reason, "TOO_MANY_LOGS");
+                assert!(began.elapsed() < std::time::Duration::from_secs(60), "no log was ever closed");
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            }
         });
     }
 }

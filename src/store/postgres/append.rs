@@ -45,7 +45,13 @@ impl PostgresAppender {
                 from_sql(size.unwrap_or(0))?
             }
         };
-        self.partitioned = partitions::ahead(&mut self.connection, self.partitioned, head).await?;
+        let made = partitions::ahead(&mut self.connection, self.partitioned, head).await;
+        // Two appenders that make the same partition at once can meet in many ways (a name taken in the
+        // system's catalog among them), none of which outlives the next try.
+        self.partitioned = made.map_err(|error| match error {
+            StoreError::Broken(source) => StoreError::Unavailable(source),
+            other => other,
+        })?;
         Ok(())
     }
 

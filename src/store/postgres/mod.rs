@@ -22,7 +22,7 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// In the "C" collation lower() folds ASCII letters only, as SQLite's does.
 pub(super) const DIALECT: Dialect =
-    Dialect { find: "strpos", lower: ("lower((", ") COLLATE \"C\")"), line_feed: "chr(10)" };
+    Dialect { find: "strpos", lower: ("lower((", ") COLLATE \"C\")"), character: "chr" };
 
 /// Connections for reading.
 const READERS: u32 = 8;
@@ -194,12 +194,12 @@ fn failed(error: sqlx::Error) -> StoreError {
 
 /// SQLSTATEs that pass by themselves or once somebody has made room.
 fn passing(code: &str) -> bool {
-    // Connection, rollback (serialization, deadlock), resources (disk full, too many connections),
-    // operator intervention (shutdown, cancel), system error.
-    let class = ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class));
-    // Lock not available, idle-in-transaction timeout, read-only (a standby after a failover). And what
-    // two appenders that make the same partition can meet: the table exists (42P07, or 23505 in the
-    // system's own catalog), is attached already (42809); or a partition that is missing because the
-    // head moved far (23514), which a fresh appender makes.
-    class || ["55P03", "25P03", "25006", "42P07", "42809", "23514"].contains(&code)
+    // Connection, sign-in (a password that is being changed), no such database (one that is being
+    // restored), rollback (serialization, deadlock), resources (disk full, too many connections), operator
+    // intervention (shutdown, cancel), system error.
+    let class = ["08", "28", "3D", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class));
+    // A database that takes no connections, lock not available, idle-in-transaction timeout, read-only (a
+    // standby after a failover), and a partition that is missing because the head moved far, which a fresh
+    // appender makes (23514).
+    class || ["55000", "55P03", "25P03", "25006", "23514"].contains(&code)
 }

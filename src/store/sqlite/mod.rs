@@ -27,7 +27,7 @@ use super::{
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
-pub(super) const DIALECT: Dialect = Dialect { find: "instr", lower: ("lower(", ")"), line_feed: "char(10)" };
+pub(super) const DIALECT: Dialect = Dialect { find: "instr", lower: ("lower(", ")"), character: "char" };
 
 /// Connections for reading. Each is a thread with a page cache of 2 MiB.
 const READERS: u32 = 4;
