@@ -121,23 +121,22 @@ pub fn page(dialect: Dialect, request: &PageRequest<'_>) -> Statement {
         "-- page: events that match a filter, by keyset\nSELECT position, occurred_at, record, leaf_hash FROM events WHERE log = ",
     );
     statement.text(request.log.as_str());
-    statement.push(" AND position >= ").number(to_sql(request.floor));
-    statement.push(" AND position < ").number(to_sql(request.head)).push(" AND ");
-    let order = match request.start {
-        PageStart::From(position) => {
-            statement.push("position >= ").number(to_sql(position));
-            "position"
-        }
-        PageStart::Below(position) => {
-            statement.push("position < ").number(to_sql(position));
-            "position DESC"
-        }
-        PageStart::Earlier { occurred_at, position } => {
-            statement.push("(occurred_at, position) < (").number(occurred_at).push(", ");
-            statement.number(to_sql(position)).push(")");
-            "occurred_at DESC, position DESC"
-        }
+    // One bound each way: of two lower bounds SQLite takes the first for its index, and reads every page
+    // from there.
+    let (floor, ceiling, order) = match request.start {
+        PageStart::From(position) => (position.max(request.floor), request.head, "position"),
+        PageStart::Below(position) => (request.floor, position.min(request.head), "position DESC"),
+        PageStart::Earlier { .. } => (request.floor, request.head, "occurred_at DESC, position DESC"),
     };
+    if let PageStart::Earlier { occurred_at, position } = request.start {
+        statement.push(" AND (occurred_at, position) < (").number(occurred_at).push(", ");
+        statement.number(to_sql(position)).push(")");
+        // The unary plus keeps the planner on the index by time.
+        statement.push(" AND +position < ").number(to_sql(ceiling));
+    } else {
+        statement.push(" AND position >= ").number(to_sql(floor));
+        statement.push(" AND position < ").number(to_sql(ceiling));
+    }
     statement.push(" AND ").predicate(request.predicate);
     statement.push(" ORDER BY ").push(order).push(" LIMIT ").number(i64::from(request.limit));
     statement
