@@ -4,8 +4,12 @@ use std::{env, error::Error, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 3] =
-    ["chancery/v1/event.proto", "chancery/v1/audit_service.proto", "chancery/v1/catalog_service.proto"];
+const PROTOS: [&str; 4] = [
+    "chancery/v1/event.proto",
+    "chancery/v1/audit_service.proto",
+    "chancery/v1/catalog_service.proto",
+    "chancery/v1/quarantine_service.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");

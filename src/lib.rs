@@ -24,6 +24,12 @@
 //! 3. Each stored record becomes a message with its position, its leaf hash and a token to continue
 //!    after it; a summary ends the stream.
 //!
+//! # One replay through the crate
+//!
+//! `grpc::quarantine` lists and discards; `grpc::replay` reads rows of the quarantine, takes each event
+//! through [`event::admit`] and [`event::seal`] again, and queues it as [`ingest::sequencer::Entry::Replayed`].
+//! The row leaves the quarantine in the transaction that appends its event.
+//!
 //! # Which module may use which
 //!
 //! `grpc -> {ingest, query, catalog} -> {event, store} <- store::{sqlite, postgres}`. `app` composes and

@@ -16,6 +16,7 @@ mod failure;
 mod filter;
 mod names;
 mod output;
+mod quarantine;
 mod query;
 mod time;
 
@@ -52,6 +53,9 @@ enum Command {
     /// Look up what an event code and its fields mean.
     #[command(subcommand)]
     Catalog(catalog::CatalogCommand),
+    /// Look after the events that the catalog refused.
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
     /// Measure a running server.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -72,6 +76,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Query(args) => query::run(*args).await,
         Command::Count(args) => count::run(*args).await,
         Command::Catalog(command) => catalog::run(command).await,
+        Command::Quarantine(command) => quarantine::run(command).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Completions { shell } => completions(shell),
     };

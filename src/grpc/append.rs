@@ -1,6 +1,6 @@
 //! `Append`: events through catalog and seal, the good ones to the sequencer, one result per event.
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -32,11 +32,11 @@ use crate::{
 
 /// An event after the catalog: its id, and what is to be done with it.
 pub(super) struct Checked {
-    event_id: String,
-    fate: Fate,
+    pub(super) event_id: String,
+    pub(super) fate: Fate,
 }
 
-enum Fate {
+pub(super) enum Fate {
     /// Goes to the sequencer. The rejection is that of a quarantined event.
     Submitted { warnings: Vec<v1::Warning>, leaf_hash: Vec<u8>, rejection: Option<Rejection> },
     /// Stored nowhere.
@@ -152,7 +152,7 @@ async fn stored_before(
 ) -> HashMap<Key, Known> {
     let refused = entries.iter().filter_map(|entry| match entry {
         Entry::Quarantined(event) => Some(Key { producer: producer.clone(), event_id: event.event_id }),
-        Entry::Event(_) => None,
+        Entry::Event(_) | Entry::Replayed(_) => None,
     });
     let keys: Vec<_> = refused.collect();
     if keys.is_empty() {
@@ -165,7 +165,7 @@ async fn stored_before(
             Entry::Quarantined(event) => {
                 event.event_id == key.event_id && event.content_hash.as_slice() == known.content_hash
             }
-            Entry::Event(_) => false,
+            Entry::Event(_) | Entry::Replayed(_) => false,
         })
     });
     known
@@ -288,7 +288,7 @@ async fn dry_run(audit: &Audit, log: &LogName, submission: &Arc<Submission>) -> 
     let size = audit.store.head(log).await.map_err(|error| status::store(&error))?;
     let known =
         audit.store.known(log, &sequencer::keys(group)).await.map_err(|error| status::store(&error))?;
-    let mut plan = sequencer::plan(Head { size }, &known, group);
+    let mut plan = sequencer::plan(Head { size }, &known, &HashSet::new(), group);
     let mut verdicts = plan.verdicts.swap_remove(0);
     for verdict in &mut verdicts {
         // Positions that nothing has taken are not to be spoken of.
@@ -316,7 +316,13 @@ fn atomic_conflict(tally: &Tally, verdicts: &[Verdict]) -> Result<(), Status> {
     Err(status::event_id_reused(&conflicts))
 }
 
-fn result(index: usize, checked: Checked, verdict: Option<Verdict>, validate_only: bool) -> v1::EventResult {
+/// The result of one checked event.
+pub(super) fn result(
+    index: usize,
+    checked: Checked,
+    verdict: Option<Verdict>,
+    validate_only: bool,
+) -> v1::EventResult {
     let mut result = v1::EventResult {
         index: u32::try_from(index).unwrap_or(u32::MAX),
         event_id: checked.event_id,
@@ -383,7 +389,13 @@ fn not_committed(tally: &Tally, checked: Vec<Checked>, error: SubmitError) -> v1
     v1::AppendResponse { results, tree_size: 0 }
 }
 
-fn not_attempted(index: usize, event_id: String, why: &rpc::Status, retryable: bool) -> v1::EventResult {
+/// The result of an event that is to be sent again, unless `retryable` is false.
+pub(super) fn not_attempted(
+    index: usize,
+    event_id: String,
+    why: &rpc::Status,
+    retryable: bool,
+) -> v1::EventResult {
     v1::EventResult {
         index: u32::try_from(index).unwrap_or(u32::MAX),
         event_id,
@@ -407,7 +419,8 @@ pub(super) fn refuse_all(tally: &Tally, count: usize, why: &Status) -> Vec<v1::E
     refused.collect()
 }
 
-const fn outcome(result: AppendResult) -> Outcome {
+/// What a result counts as.
+pub(super) const fn outcome(result: AppendResult) -> Outcome {
     match result {
         AppendResult::Accepted => Outcome::accepted,
         AppendResult::Duplicate => Outcome::duplicate,

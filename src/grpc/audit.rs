@@ -256,7 +256,7 @@ fn predicate(filter: Option<&v1::EventFilter>) -> Result<Predicate, Status> {
 }
 
 /// Who is calling. Until callers authenticate, what they say in `x-chancery-producer`.
-fn producer<T>(request: &Request<T>) -> Result<Producer, Status> {
+pub(super) fn producer<T>(request: &Request<T>) -> Result<Producer, Status> {
     match request.metadata().get("x-chancery-producer") {
         None => Ok(Producer::anonymous()),
         Some(name) => name

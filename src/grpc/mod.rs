@@ -1,9 +1,10 @@
 //! The gRPC surface: one file per service, and nothing but parsing, calling and converting in it.
-//! `append` and `append_stream` are RPCs
-//! large enough for files of their own; `status` makes every error.
+//! `append`, `append_stream` and `replay` are RPCs large enough for files of their own; `status` makes every error.
 mod append;
 mod append_stream;
 pub mod audit;
 pub mod catalog;
 mod convert;
+pub mod quarantine;
+mod replay;
 pub mod status;

@@ -169,6 +169,22 @@ pub fn not_found(reason: &str, message: impl Into<String>, nearest: &[String]) -
     Status::with_error_details(Code::NotFound, message, info(reason, metadata))
 }
 
+/// A row of the quarantine that is not there.
+pub fn not_quarantined(field: &str) -> Status {
+    let description = "the log's quarantine has no such event";
+    let mut details = info("QUARANTINED_EVENT_NOT_FOUND", HashMap::new());
+    details.add_bad_request_violation(field, description);
+    Status::with_error_details(Code::NotFound, format!("{field}: {description}"), details)
+}
+
+/// A row of the quarantine that was discarded, and so cannot be replayed.
+pub fn discarded(field: &str) -> Status {
+    let description = "the event was discarded; discarded events are not replayed";
+    let mut details = info("QUARANTINED_EVENT_DISCARDED", HashMap::new());
+    details.add_bad_request_violation(field, description);
+    Status::with_error_details(Code::FailedPrecondition, format!("{field}: {description}"), details)
+}
+
 /// Something that should not happen; the log says what.
 pub fn internal() -> Status {
     Status::with_error_details(

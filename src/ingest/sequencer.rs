@@ -1,13 +1,16 @@
 //! The sequencer's decision: which events of a group are new, which position each takes, what each
 //! submitter hears. A pure function of the locked head, the stored keys and the group; the task in
 //! `task` runs it inside a transaction, as often as it takes.
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use uuid::Uuid;
 
 use crate::{
     event::{Producer, SealedEvent},
-    store::{Key, Known, Placed, Quarantined},
+    store::{Key, Known, Placed, QuarantineKey, Quarantined},
 };
 
 /// A log's head.
@@ -32,6 +35,17 @@ pub enum Entry {
     Event(Box<SealedEvent>),
     /// To be kept in quarantine.
     Quarantined(Box<Quarantined>),
+    /// A row of the quarantine, judged again: it leaves in the transaction that appends its event.
+    Replayed(Box<Replayed>),
+}
+
+/// A row of the quarantine as the catalog judges it now.
+pub struct Replayed {
+    pub event_id: Uuid,
+    /// Content hash of the row, which with producer and event id names it.
+    pub row: [u8; 32],
+    /// The event; or, when the catalog still refuses it, what another event with its id is compared with.
+    pub judged: Result<SealedEvent, [u8; 32]>,
 }
 
 impl Entry {
@@ -40,6 +54,10 @@ impl Entry {
         match self {
             Self::Event(event) => (event.event_id(), event.content_hash()),
             Self::Quarantined(event) => (event.event_id, &event.content_hash),
+            Self::Replayed(replayed) => match &replayed.judged {
+                Ok(event) => (replayed.event_id, event.content_hash()),
+                Err(content_hash) => (replayed.event_id, content_hash),
+            },
         }
     }
 }
@@ -67,6 +85,7 @@ pub enum Verdict {
         position: Option<u64>,
     },
     Quarantined,
+    /// Another entry refused the submission, or the replayed row is not in quarantine any more.
     NotAttempted,
 }
 
@@ -74,6 +93,8 @@ pub enum Verdict {
 pub struct Plan<'a> {
     pub placed: Vec<Placed<'a>>,
     pub quarantined: Vec<(&'a Producer, &'a Quarantined)>,
+    /// Rows that leave the quarantine, because their events are in the log.
+    pub released: Vec<QuarantineKey>,
     /// The head after the write.
     pub head: Head,
     /// Per submission, per entry.
@@ -83,7 +104,7 @@ pub struct Plan<'a> {
 impl Plan<'_> {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.placed.is_empty() && self.quarantined.is_empty()
+        self.placed.is_empty() && self.quarantined.is_empty() && self.released.is_empty()
     }
 }
 
@@ -98,6 +119,23 @@ pub fn keys(group: &[Arc<Submission>]) -> Vec<Key> {
     events.collect()
 }
 
+/// The rows of the quarantine that the group would release.
+pub fn rows(group: &[Arc<Submission>]) -> Vec<QuarantineKey> {
+    let rows = group.iter().flat_map(|submission| {
+        let rows = submission.entries.iter().filter_map(|entry| match entry {
+            Entry::Replayed(replayed) => Some(row(&submission.producer, replayed)),
+            Entry::Event(_) | Entry::Quarantined(_) => None,
+        });
+        rows.collect::<Vec<_>>()
+    });
+    rows.collect()
+}
+
+fn row(producer: &Producer, replayed: &Replayed) -> QuarantineKey {
+    let key = Key { producer: producer.clone(), event_id: replayed.event_id };
+    QuarantineKey { key, content_hash: replayed.row }
+}
+
 /// An event's key as stored before this group, or as placed by it.
 #[derive(Clone)]
 struct Seen<'a> {
@@ -106,17 +144,35 @@ struct Seen<'a> {
     leaf_hash: &'a [u8],
 }
 
-/// Decides a group.
-pub fn plan<'a>(head: Head, known: &'a HashMap<Key, Known>, group: &'a [Arc<Submission>]) -> Plan<'a> {
-    let mut plan = Plan { placed: Vec::new(), quarantined: Vec::new(), head, verdicts: Vec::new() };
+/// Decides a group. `live` are those of its [`rows`] that are in quarantine and not discarded.
+pub fn plan<'a>(
+    head: Head,
+    known: &'a HashMap<Key, Known>,
+    live: &HashSet<QuarantineKey>,
+    group: &'a [Arc<Submission>],
+) -> Plan<'a> {
+    let mut plan = Plan {
+        placed: Vec::new(),
+        quarantined: Vec::new(),
+        released: Vec::new(),
+        head,
+        verdicts: Vec::new(),
+    };
     let mut placed_keys: HashMap<Key, Seen<'a>> = HashMap::new();
     for submission in group {
         let (placed, quarantined, size) = (plan.placed.len(), plan.quarantined.len(), plan.head.size);
+        let released = plan.released.len();
         let mut own_keys = Vec::new();
         let mut verdicts = Vec::with_capacity(submission.entries.len());
         for entry in &submission.entries {
             let (event_id, content_hash) = entry.identity();
             let key = Key { producer: submission.producer.clone(), event_id };
+            let row = match entry {
+                Entry::Replayed(replayed) => Some(row(&submission.producer, replayed)),
+                Entry::Event(_) | Entry::Quarantined(_) => None,
+            };
+            let gone = row.as_ref().is_some_and(|row| !live.contains(row));
+            let row = row.filter(|_| !gone);
             let stored = known.get(&key).map(|known| Seen {
                 position: known.position,
                 content_hash: &known.content_hash,
@@ -127,14 +183,26 @@ pub fn plan<'a>(head: Head, known: &'a HashMap<Key, Known>, group: &'a [Arc<Subm
             if let Some(seen) = stored.or_else(|| placed_keys.get(&key).cloned()) {
                 verdicts.push(match seen.content_hash == content_hash {
                     true => {
+                        plan.released.extend(row);
                         Verdict::Duplicate { position: seen.position, leaf_hash: seen.leaf_hash.to_vec() }
                     }
                     false => Verdict::Conflict { position: Some(seen.position) },
                 });
                 continue;
             }
+            if gone {
+                verdicts.push(Verdict::NotAttempted);
+                continue;
+            }
             let event = match entry {
-                Entry::Event(event) => event,
+                Entry::Event(event) => event.as_ref(),
+                Entry::Replayed(replayed) => match &replayed.judged {
+                    Ok(event) => event,
+                    Err(_) => {
+                        verdicts.push(Verdict::Quarantined);
+                        continue;
+                    }
+                },
                 Entry::Quarantined(event) => {
                     plan.quarantined.push((&submission.producer, event));
                     verdicts.push(Verdict::Quarantined);
@@ -144,6 +212,7 @@ pub fn plan<'a>(head: Head, known: &'a HashMap<Key, Known>, group: &'a [Arc<Subm
             let position = plan.head.size;
             plan.head.size += 1;
             plan.placed.push(Placed { position, producer: &submission.producer, event });
+            plan.released.extend(row);
             verdicts.push(Verdict::Accepted { position });
             own_keys.push(key.clone());
             placed_keys.insert(
@@ -155,6 +224,7 @@ pub fn plan<'a>(head: Head, known: &'a HashMap<Key, Known>, group: &'a [Arc<Subm
         if submission.mode == Mode::Atomic && refused {
             plan.placed.truncate(placed);
             plan.quarantined.truncate(quarantined);
+            plan.released.truncate(released);
             plan.head.size = size;
             for key in own_keys {
                 placed_keys.remove(&key);

@@ -1,6 +1,10 @@
 //! Random groups against a model that says what must hold, not how: positions dense and in order, one
-//! position per key for ever, all or nothing for atomic submissions.
-use std::{collections::HashMap, sync::LazyLock};
+//! position per key for ever, all or nothing for atomic submissions, and a row leaves the quarantine exactly
+//! when its event is in the log.
+use std::{
+    collections::{HashMap, HashSet},
+    sync::LazyLock,
+};
 
 use proptest::prelude::*;
 
@@ -29,8 +33,25 @@ impl Clock for Still {
 static CATALOG: LazyLock<Catalog> =
     LazyLock::new(|| Catalog::load([], std::collections::BTreeSet::new()).expect("the embedded catalog"));
 
-/// One submitted event: which of a few ids, which of two contents, quarantined or not.
-type Spec = (u8, bool, bool);
+/// What an event is submitted as.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Kind {
+    Event,
+    Quarantined,
+    /// A row of the quarantine that the catalog accepts now, or still refuses.
+    Replayed(bool),
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        6 => Just(Kind::Event),
+        1 => Just(Kind::Quarantined),
+        2 => any::<bool>().prop_map(Kind::Replayed),
+    ]
+}
+
+/// One submitted event: which of a few ids, which of two contents, as what.
+type Spec = (u8, bool, Kind);
 /// One submission: which of two producers, atomic or not, its events.
 type SubmissionSpec = (bool, bool, Vec<Spec>);
 
@@ -54,10 +75,16 @@ fn sealed(catalog: &Catalog, producer: &Producer, id: u8, content: bool) -> Seal
 
 fn submission(catalog: &Catalog, (first, atomic, events): &SubmissionSpec) -> Arc<Submission> {
     let producer = Producer::parse(if *first { "one" } else { "two" }).unwrap();
-    let entries = events.iter().map(|(id, content, quarantined)| {
+    let entries = events.iter().map(|(id, content, kind)| {
         let event = sealed(catalog, &producer, *id, *content);
-        if !quarantined {
-            return Entry::Event(Box::new(event));
+        match kind {
+            Kind::Event => return Entry::Event(Box::new(event)),
+            Kind::Replayed(accepted) => {
+                let (event_id, row) = (event.event_id(), *event.content_hash());
+                let judged = if *accepted { Ok(event) } else { Err(row) };
+                return Entry::Replayed(Box::new(Replayed { event_id, row, judged }));
+            }
+            Kind::Quarantined => {}
         }
         Entry::Quarantined(Box::new(Quarantined {
             event_id: event.event_id(),
@@ -79,7 +106,7 @@ proptest! {
     fn every_group_keeps_the_promises(
         groups in prop::collection::vec(
             prop::collection::vec(
-                (any::<bool>(), any::<bool>(), prop::collection::vec((0..6_u8, any::<bool>(), prop::bool::weighted(0.1)), 1..6)),
+                (any::<bool>(), any::<bool>(), prop::collection::vec((0..6_u8, any::<bool>(), kind()), 1..6)),
                 1..5,
             ),
             1..5,
@@ -87,12 +114,18 @@ proptest! {
     ) {
         let mut stored: HashMap<Key, Known> = HashMap::new();
         let mut head = Head { size: 0 };
+        // Every row was quarantined before the groups, and every third was discarded.
+        let mut released: HashSet<QuarantineKey> = HashSet::new();
         for group in &groups {
             let group: Vec<_> = group.iter().map(|spec| submission(&CATALOG, spec)).collect();
             let wanted = keys(&group);
             let known = stored.iter().filter(|(key, _)| wanted.contains(key));
             let known: HashMap<_, _> = known.map(|(key, known)| (key.clone(), known.clone())).collect();
-            let plan = plan(head, &known, &group);
+            let live: HashSet<_> = rows(&group)
+                .into_iter()
+                .filter(|row| !released.contains(row) && row.content_hash[0] % 3 != 0)
+                .collect();
+            let plan = plan(head, &known, &live, &group);
 
             // Dense: the placed events take exactly the positions from the old head to the new one.
             let positions: Vec<u64> = plan.placed.iter().map(|placed| placed.position).collect();
@@ -106,6 +139,13 @@ proptest! {
                     leaf_hash: placed.event.leaf_hash().to_vec(),
                 };
                 prop_assert!(stored.insert(key, row).is_none(), "a key was placed twice");
+            }
+            // Only what was in quarantine leaves it, and its event is in the log.
+            for row in &plan.released {
+                prop_assert!(live.contains(row), "a row that is not there is released");
+                let stored = stored.get(&row.key);
+                prop_assert!(stored.is_some_and(|stored| stored.content_hash == row.content_hash));
+                released.insert(row.clone());
             }
             prop_assert_eq!(plan.verdicts.len(), group.len());
             for (submission, verdicts) in group.iter().zip(&plan.verdicts) {
@@ -124,6 +164,23 @@ proptest! {
                     }
                     let (event_id, content_hash) = entry.identity();
                     let key = Key { producer: submission.producer.clone(), event_id };
+                    if let Entry::Replayed(replayed) = entry {
+                        let row = row(&submission.producer, replayed);
+                        let (gone, left) = (!live.contains(&row), plan.released.contains(&row));
+                        match verdict {
+                            Verdict::Quarantined => {
+                                prop_assert!(replayed.judged.is_err() && !gone);
+                                continue;
+                            }
+                            Verdict::NotAttempted => {
+                                prop_assert!(gone && !left);
+                                continue;
+                            }
+                            Verdict::Accepted { .. } => prop_assert!(replayed.judged.is_ok() && left),
+                            Verdict::Duplicate { .. } => prop_assert!(left != gone),
+                            Verdict::Conflict { .. } => {}
+                        }
+                    }
                     if *verdict == Verdict::Quarantined {
                         let kept = plan.quarantined.iter().any(|(_, event)| event.event_id == event_id);
                         prop_assert!(matches!(entry, Entry::Quarantined(_)) && kept);

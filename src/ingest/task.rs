@@ -3,7 +3,7 @@
 //! The group grows by itself while the previous commit is in flight; there is no timer. A connection
 //! that failed is dropped, never used again. After a failure during COMMIT the outcome is unknown:
 //! the same group runs again on a fresh connection, and the stored keys tell what was committed.
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -161,7 +161,12 @@ impl Sequencer {
         };
         let head = appender.begin(&self.log).await?;
         let known = appender.known(&self.log, &sequencer::keys(group)).await?;
-        let plan = sequencer::plan(head, &known, group);
+        let rows = sequencer::rows(group);
+        let live = match rows.is_empty() {
+            true => HashSet::new(),
+            false => appender.live(&self.log, &rows).await?,
+        };
+        let plan = sequencer::plan(head, &known, &live, group);
         let nothing = plan.is_empty();
         if nothing {
             appender.rollback().await?;

@@ -22,18 +22,20 @@ use crate::{
     grpc::{
         audit::{Audit, AuditRpc},
         catalog::CatalogRpc,
+        quarantine::QuarantineRpc,
     },
     proto::{
         DESCRIPTORS,
         v1::{
             audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT},
             catalog_service_server::{CatalogServiceServer, SERVICE_NAME as CATALOG},
+            quarantine_service_server::{QuarantineServiceServer, SERVICE_NAME as QUARANTINE},
         },
     },
 };
 
 /// Services whose health is reported by name; the empty name is the whole server.
-pub const SERVICES: [&str; 3] = ["", AUDIT, CATALOG];
+pub const SERVICES: [&str; 4] = ["", AUDIT, CATALOG, QUARANTINE];
 /// Concurrent calls on one connection.
 const MAX_STREAMS: u32 = 128;
 /// Streams that the server may reset before it closes the connection.
@@ -85,6 +87,10 @@ pub async fn serve_grpc(
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .layer(oversize::OversizeLayer)
         .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
+        .add_service(
+            QuarantineServiceServer::new(QuarantineRpc(Arc::clone(&audit)))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
         .add_service(AuditServiceServer::new(AuditRpc(audit)).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(reflection().build_v1()?)

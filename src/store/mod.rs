@@ -7,13 +7,21 @@
 //! task: a write must never share a connection with a request that may be dropped half-way. Reads go
 //! through a pool, in short statements, never inside a long transaction.
 mod postgres;
+mod quarantine;
 mod sql;
 mod sqlite;
 mod url;
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
+pub use quarantine::{
+    Discard, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow,
+};
 pub use url::StoreUrl;
 use uuid::Uuid;
 
@@ -170,6 +178,28 @@ pub trait Store: Send + Sync {
     async fn known(&self, log: &LogName, keys: &[Key]) -> Result<HashMap<Key, Known>, StoreError>;
     /// Counts of matching events, ordered by bucket and then by group.
     async fn count(&self, request: &CountRequest<'_>) -> Result<Vec<Counted>, StoreError>;
+    /// One page of a log's quarantine, oldest first.
+    async fn quarantined(&self, page: &QuarantinePage<'_>) -> Result<Vec<QuarantinedRow>, StoreError>;
+    /// Number of rows that match, behind a row.
+    async fn count_quarantined(
+        &self,
+        log: &LogName,
+        filter: &QuarantineFilter,
+        after: Option<&QuarantineCursor>,
+    ) -> Result<u64, StoreError>;
+    /// Those of these rows that there are, discarded ones too.
+    async fn quarantined_rows(
+        &self,
+        log: &LogName,
+        rows: &[QuarantineKey],
+    ) -> Result<HashMap<QuarantineKey, QuarantinedRow>, StoreError>;
+    /// Marks those of these rows as discarded that there are and that are not discarded yet, all at once.
+    async fn discard(
+        &self,
+        log: &LogName,
+        rows: &[QuarantineKey],
+        discard: &Discard,
+    ) -> Result<(), StoreError>;
     /// The value of this name that all replicas share: the stored one, or `proposed` stored now.
     async fn shared_value(&self, name: &'static str, proposed: &[u8]) -> Result<Vec<u8>, StoreError>;
     /// Ends the read pool.
@@ -184,7 +214,14 @@ pub trait Appender: Send {
     /// The key rows of those keys that are stored. Its own statement after the lock: one snapshot for
     /// both would miss what was committed while waiting.
     async fn known(&mut self, log: &LogName, keys: &[Key]) -> Result<HashMap<Key, Known>, StoreError>;
-    /// Writes a plan: events, keys, quarantined events, and the new head.
+    /// Those of these rows that are in quarantine and not discarded. They stay as they are until the
+    /// transaction ends.
+    async fn live(
+        &mut self,
+        log: &LogName,
+        rows: &[QuarantineKey],
+    ) -> Result<HashSet<QuarantineKey>, StoreError>;
+    /// Writes a plan: events, keys, quarantined events, rows that leave the quarantine, and the new head.
     async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError>;
     /// Commits. `StateUnknown` when the connection failed on the way.
     async fn commit(&mut self) -> Result<(), StoreError>;

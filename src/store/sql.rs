@@ -2,9 +2,13 @@
 //! pieces, values as bind parameters only. `$n` placeholders work in both.
 use std::fmt::Write as _;
 
-use super::{CountRequest, PageRequest, PageStart, to_sql};
+use uuid::Uuid;
+
+use super::{
+    CountRequest, PageRequest, PageStart, QuarantineCursor, QuarantineFilter, QuarantinePage, to_sql,
+};
 use crate::{
-    event::{ATTRIBUTE_MARK, attribute_escaped, attribute_needle},
+    event::{ATTRIBUTE_MARK, LogName, attribute_escaped, attribute_needle},
     query::predicate::Predicate,
 };
 
@@ -23,6 +27,9 @@ pub struct Dialect {
 pub enum Bind {
     Text(String),
     Number(i64),
+    /// An event id.
+    Id(Uuid),
+    Bytes(Vec<u8>),
 }
 
 /// A statement under construction.
@@ -101,6 +108,23 @@ impl Statement {
         }
     }
 
+    fn quarantined(&mut self, log: &LogName, filter: &QuarantineFilter, after: Option<&QuarantineCursor>) {
+        self.push("log = ").text(log.as_str());
+        if !filter.discarded {
+            self.push(" AND discarded_at IS NULL");
+        }
+        for (column, values) in [("producer", &filter.producers), ("reason", &filter.reasons)] {
+            if !values.is_empty() {
+                self.push(" AND ").list(column, values.iter().map(|value| Bind::Text(value.clone())));
+            }
+        }
+        if let Some(QuarantineCursor { received_at, row }) = after {
+            self.push(" AND (").push(QUARANTINE_ORDER).push(") > (").number(*received_at).push(", ");
+            self.text(row.key.producer.as_str()).push(", ").bind(Bind::Id(row.key.event_id)).push(", ");
+            self.bind(Bind::Bytes(row.content_hash.to_vec())).push(")");
+        }
+    }
+
     /// The text in any of the columns, or in an attribute. The columns are joined by a mark that the
     /// text as it is searched for never holds, so that no match spans two of them.
     fn contains(&mut self, text: &str) {
@@ -162,5 +186,34 @@ pub fn count(dialect: Dialect, request: &CountRequest<'_>) -> Statement {
         statement.push(" GROUP BY ").push(&columns).push(" ORDER BY ").push(&columns);
     }
     statement.push(" LIMIT ").number(i64::from(request.limit));
+    statement
+}
+
+/// What the list of the quarantine is ordered by.
+const QUARANTINE_ORDER: &str = "received_at, producer, event_id, content_hash";
+
+/// One page of the quarantine.
+pub fn quarantine_page(dialect: Dialect, page: &QuarantinePage<'_>) -> Statement {
+    let mut statement = Statement::new(
+        dialect,
+        "-- quarantine_page: rows of the quarantine, oldest first, by keyset\nSELECT received_at, producer, event_id, content_hash, reason, description, submitted, discarded_at, discarded_by, discard_reason FROM quarantine WHERE ",
+    );
+    statement.quarantined(page.log, page.filter, page.after);
+    statement.push(" ORDER BY ").push(QUARANTINE_ORDER).push(" LIMIT ").number(i64::from(page.limit));
+    statement
+}
+
+/// Number of rows of the quarantine.
+pub fn quarantine_count(
+    dialect: Dialect,
+    log: &LogName,
+    filter: &QuarantineFilter,
+    after: Option<&QuarantineCursor>,
+) -> Statement {
+    let mut statement = Statement::new(
+        dialect,
+        "-- quarantine_count: number of rows of the quarantine\nSELECT count(*) FROM quarantine WHERE ",
+    );
+    statement.quarantined(log, filter, after);
     statement
 }

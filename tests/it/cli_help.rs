@@ -57,6 +57,10 @@ fn the_commands_are_the_known_ones_and_each_explains_itself() {
         "catalog",
         "catalog list",
         "catalog show",
+        "quarantine",
+        "quarantine list",
+        "quarantine replay",
+        "quarantine discard",
         "completions",
     ];
     assert!(names.is_superset(&known.map(str::to_owned).into()), "{names:?}");

@@ -17,7 +17,8 @@ use crate::harness::{
     server::Server,
 };
 
-const SERVICES: [&str; 3] = ["", "chancery.v1.AuditService", "chancery.v1.CatalogService"];
+const SERVICES: [&str; 4] =
+    ["", "chancery.v1.AuditService", "chancery.v1.CatalogService", "chancery.v1.QuarantineService"];
 
 fn of(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.to_owned() }

@@ -5,8 +5,10 @@ use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::{
-    super::{Appender, HashMap, Key, Known, LogName, StoreError, broken, from_sql, to_sql},
-    failed, partitions,
+    super::{
+        Appender, HashMap, HashSet, Key, Known, LogName, QuarantineKey, StoreError, broken, from_sql, to_sql,
+    },
+    failed, partitions, quarantine,
 };
 use crate::{
     event::Columns,
@@ -109,6 +111,14 @@ impl Appender for PostgresAppender {
         known(&mut self.connection, log, keys).await
     }
 
+    async fn live(
+        &mut self,
+        log: &LogName,
+        rows: &[QuarantineKey],
+    ) -> Result<HashSet<QuarantineKey>, StoreError> {
+        quarantine::live(&mut self.connection, log, rows).await
+    }
+
     async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
         if !plan.placed.is_empty() {
             insert_events(&mut self.connection, log, plan).await?;
@@ -121,7 +131,10 @@ impl Appender for PostgresAppender {
                 .map_err(failed)?;
         }
         if !plan.quarantined.is_empty() {
-            quarantine(&mut self.connection, log, plan).await?;
+            keep(&mut self.connection, log, plan).await?;
+        }
+        if !plan.released.is_empty() {
+            quarantine::release(&mut self.connection, log, &plan.released).await?;
         }
         Ok(())
     }
@@ -200,7 +213,7 @@ async fn insert_keys(
     Ok(())
 }
 
-async fn quarantine(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
+async fn keep(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
     let kept = &plan.quarantined;
     sqlx::query(include_str!("quarantine.sql"))
         .bind(log.as_str())

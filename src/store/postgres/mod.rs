@@ -2,6 +2,7 @@
 //! locked head row decides.
 mod append;
 mod partitions;
+mod quarantine;
 mod read;
 
 use std::{str::FromStr as _, time::Duration};
@@ -14,8 +15,9 @@ use sqlx::{
 };
 
 use super::{
-    Appender, CountRequest, Counted, HashMap, Key, Known, LogName, PageRequest, Store, StoreError,
-    StoredEvent, from_sql, sql::Dialect,
+    Appender, CountRequest, Counted, Discard, HashMap, Key, Known, LogName, PageRequest, QuarantineCursor,
+    QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow, Store, StoreError, StoredEvent,
+    from_sql, sql::Dialect,
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
@@ -128,6 +130,37 @@ impl Store for PostgresStore {
 
     async fn count(&self, request: &CountRequest<'_>) -> Result<Vec<Counted>, StoreError> {
         read::count(&self.readers, request).await
+    }
+
+    async fn quarantined(&self, page: &QuarantinePage<'_>) -> Result<Vec<QuarantinedRow>, StoreError> {
+        quarantine::page(&self.readers, page).await
+    }
+
+    async fn count_quarantined(
+        &self,
+        log: &LogName,
+        filter: &QuarantineFilter,
+        after: Option<&QuarantineCursor>,
+    ) -> Result<u64, StoreError> {
+        quarantine::count(&self.readers, log, filter, after).await
+    }
+
+    async fn quarantined_rows(
+        &self,
+        log: &LogName,
+        rows: &[QuarantineKey],
+    ) -> Result<HashMap<QuarantineKey, QuarantinedRow>, StoreError> {
+        quarantine::rows(&self.readers, log, rows).await
+    }
+
+    async fn discard(
+        &self,
+        log: &LogName,
+        rows: &[QuarantineKey],
+        discard: &Discard,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(failed)?;
+        quarantine::discard(&mut connection, log, rows, discard).await
     }
 
     async fn shared_value(&self, name: &'static str, proposed: &[u8]) -> Result<Vec<u8>, StoreError> {

@@ -33,13 +33,15 @@ pub async fn count(pool: &PgPool, request: &CountRequest<'_>) -> Result<Vec<Coun
     rows.iter().map(|row| counted(row, request)).collect()
 }
 
-async fn fetch(pool: &PgPool, statement: Statement) -> Result<Vec<PgRow>, StoreError> {
+pub async fn fetch(pool: &PgPool, statement: Statement) -> Result<Vec<PgRow>, StoreError> {
     // The text is made of fixed pieces; every value is a bind parameter.
     let mut query = sqlx::query(AssertSqlSafe(statement.text));
     for bind in statement.binds {
         query = match bind {
             Bind::Text(text) => query.bind(text),
             Bind::Number(number) => query.bind(number),
+            Bind::Id(id) => query.bind(id),
+            Bind::Bytes(bytes) => query.bind(bytes),
         };
     }
     within(query.fetch_all(pool)).await

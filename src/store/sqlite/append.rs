@@ -10,8 +10,10 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, sqlite::SqliteArguments};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
-    super::{Appender, HashMap, Key, Known, LogName, Placed, StoreError, from_sql, to_sql},
-    failed,
+    super::{
+        Appender, HashMap, HashSet, Key, Known, LogName, Placed, QuarantineKey, StoreError, from_sql, to_sql,
+    },
+    failed, quarantine,
 };
 use crate::ingest::sequencer::{Head, Plan};
 
@@ -53,6 +55,14 @@ impl Appender for SqliteAppender {
 
     async fn known(&mut self, log: &LogName, keys: &[Key]) -> Result<HashMap<Key, Known>, StoreError> {
         known(&mut self.connection, log, keys).await
+    }
+
+    async fn live(
+        &mut self,
+        log: &LogName,
+        rows: &[QuarantineKey],
+    ) -> Result<HashSet<QuarantineKey>, StoreError> {
+        quarantine::live(&mut self.connection, log, rows).await
     }
 
     async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
@@ -107,6 +117,7 @@ impl Appender for SqliteAppender {
                 .await
                 .map_err(failed)?;
         }
+        quarantine::release(&mut self.connection, log, &plan.released).await?;
         sqlx::query(include_str!("set_head.sql"))
             .bind(log.as_str())
             .bind(to_sql(plan.head.size))

@@ -1,6 +1,7 @@
 //! SQLite: the embedded default. One file, WAL, `synchronous=FULL`: a commit is on the disk before it
 //! is acked. One writer at a time; readers are never blocked by it.
 mod append;
+mod quarantine;
 mod read;
 
 use std::{
@@ -21,8 +22,9 @@ use sqlx::{
 use tokio::sync::Mutex;
 
 use super::{
-    Appender, CountRequest, Counted, HashMap, Key, Known, LogName, PageRequest, Store, StoreError,
-    StoredEvent, from_sql, sql::Dialect,
+    Appender, CountRequest, Counted, Discard, HashMap, Key, Known, LogName, PageRequest, QuarantineCursor,
+    QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow, Store, StoreError, StoredEvent,
+    from_sql, sql::Dialect,
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -126,6 +128,40 @@ impl Store for SqliteStore {
 
     async fn count(&self, request: &CountRequest<'_>) -> Result<Vec<Counted>, StoreError> {
         read::count(&self.readers, request).await
+    }
+
+    async fn quarantined(&self, page: &QuarantinePage<'_>) -> Result<Vec<QuarantinedRow>, StoreError> {
+        quarantine::page(&self.readers, page).await
+    }
+
+    async fn count_quarantined(
+        &self,
+        log: &LogName,
+        filter: &QuarantineFilter,
+        after: Option<&QuarantineCursor>,
+    ) -> Result<u64, StoreError> {
+        quarantine::count(&self.readers, log, filter, after).await
+    }
+
+    async fn quarantined_rows(
+        &self,
+        log: &LogName,
+        rows: &[QuarantineKey],
+    ) -> Result<HashMap<QuarantineKey, QuarantinedRow>, StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(failed)?;
+        quarantine::rows(&mut connection, log, rows).await
+    }
+
+    async fn discard(
+        &self,
+        log: &LogName,
+        rows: &[QuarantineKey],
+        discard: &Discard,
+    ) -> Result<(), StoreError> {
+        let _turn = self.writer.lock().await;
+        // Its own connection: a caller that goes away half-way must not leave a transaction behind.
+        let mut connection = options(&self.path).connect().await.map_err(failed)?;
+        quarantine::discard(&mut connection, log, rows, discard).await
     }
 
     async fn shared_value(&self, name: &'static str, proposed: &[u8]) -> Result<Vec<u8>, StoreError> {

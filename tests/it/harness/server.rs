@@ -8,6 +8,7 @@ use std::{
 
 use chancery::proto::v1::{
     audit_service_client::AuditServiceClient, catalog_service_client::CatalogServiceClient,
+    quarantine_service_client::QuarantineServiceClient,
 };
 use tonic::transport::{Channel, Endpoint};
 
@@ -111,6 +112,11 @@ impl Server {
     /// A `CatalogService` client.
     pub async fn catalog(&self) -> CatalogServiceClient<Channel> {
         CatalogServiceClient::new(self.channel().await).max_decoding_message_size(usize::MAX)
+    }
+
+    /// A `QuarantineService` client.
+    pub async fn quarantine(&self) -> QuarantineServiceClient<Channel> {
+        QuarantineServiceClient::new(self.channel().await).max_decoding_message_size(usize::MAX)
     }
 
     /// The CLI, pointed at this server.
