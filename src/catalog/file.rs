@@ -21,7 +21,7 @@ pub type Attributes = BTreeMap<String, Spanned<AttributeFile>>;
 #[serde(deny_unknown_fields, default)]
 pub struct CmsAudit {
     pub attribute: Attributes,
-    pub event: Vec<Spanned<CmsAuditEvent>>,
+    pub event: Vec<Spanned<CmsEvent<CmsAuditRow>>>,
     pub operation: Vec<Spanned<OperationFile>>,
 }
 
@@ -29,7 +29,7 @@ pub struct CmsAudit {
 #[serde(deny_unknown_fields, default)]
 pub struct CmsNotification {
     pub attribute: Attributes,
-    pub event: Vec<Spanned<CmsNotificationEvent>>,
+    pub event: Vec<Spanned<CmsEvent<CmsNotificationRow>>>,
     pub credential_value: BTreeMap<String, Spanned<KeyFile>>,
 }
 
@@ -143,9 +143,10 @@ pub struct OperationFile {
     pub operation_type: String,
 }
 
+/// An event of either CMS family; the families differ in their rows.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CmsAuditEvent {
+pub struct CmsEvent<Row> {
     pub code: String,
     pub name: String,
     pub category: String,
@@ -156,25 +157,8 @@ pub struct CmsAuditEvent {
     pub old_names: Vec<String>,
     #[serde(default)]
     pub reserved: Option<String>,
-    #[serde(default)]
-    pub row: Vec<Spanned<CmsAuditRow>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CmsNotificationEvent {
-    pub code: String,
-    pub name: String,
-    pub category: String,
-    pub summary: String,
-    #[serde(default)]
-    pub aliases: Vec<AliasFile>,
-    #[serde(default)]
-    pub old_names: Vec<String>,
-    #[serde(default)]
-    pub reserved: Option<String>,
-    #[serde(default)]
-    pub row: Vec<Spanned<CmsNotificationRow>>,
+    #[serde(default = "Vec::new")]
+    pub row: Vec<Spanned<Row>>,
 }
 
 #[derive(Deserialize)]

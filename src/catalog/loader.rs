@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     FamilyCatalog,
     file::{
-        AliasFile, AttributeFile, Attributes, CatalogFile, ClassFile, FieldFile, KeyFile, KindFile,
+        AliasFile, AttributeFile, Attributes, CatalogFile, ClassFile, CmsEvent, FieldFile, KeyFile, KindFile,
         OutcomeFile, RoleFile, TokenUserFile,
     },
     model::{
@@ -111,9 +111,9 @@ impl Loader {
         }
         for event in file.event {
             let offset = event.span().start;
-            let event = event.into_inner();
+            let mut event = event.into_inner();
             let mut rows = Vec::new();
-            for row in event.row {
+            for row in std::mem::take(&mut event.row) {
                 let at = row.span().start;
                 let row = row.into_inner();
                 if ![100, 301, 500, 601].contains(&row.severity) {
@@ -143,12 +143,7 @@ impl Loader {
                     credential_objects: Vec::new(),
                 });
             }
-            let mut entry = entry(family, event.code, event.name, event.category, event.summary);
-            entry.old_names = event.old_names;
-            entry.aliases = aliases(event.aliases);
-            entry.reserved = event.reserved;
-            entry.rows = rows;
-            self.insert(offset, entry)?;
+            self.insert(offset, cms_entry(family, event, rows))?;
         }
         Ok(())
     }
@@ -171,9 +166,9 @@ impl Loader {
         }
         for event in file.event {
             let offset = event.span().start;
-            let event = event.into_inner();
+            let mut event = event.into_inner();
             let mut rows = Vec::new();
-            for row in event.row {
+            for row in std::mem::take(&mut event.row) {
                 let at = row.span().start;
                 let row = row.into_inner();
                 if row.status.is_empty() || row.status.iter().any(|status| *status > 1) {
@@ -197,12 +192,7 @@ impl Loader {
                     credential_objects: row.credential_values,
                 });
             }
-            let mut entry = entry(family, event.code, event.name, event.category, event.summary);
-            entry.old_names = event.old_names;
-            entry.aliases = aliases(event.aliases);
-            entry.reserved = event.reserved;
-            entry.rows = rows;
-            self.insert(offset, entry)?;
+            self.insert(offset, cms_entry(family, event, rows))?;
         }
         Ok(())
     }
@@ -445,6 +435,16 @@ fn entry(family: Family, code: String, name: String, category: String, summary: 
         outcome: Outcome::Unknown,
         user: TokenUser::Actor,
         parameter_codes: Vec::new(),
+    }
+}
+
+fn cms_entry<R>(family: Family, event: CmsEvent<R>, rows: Vec<Row>) -> EventType {
+    EventType {
+        old_names: event.old_names,
+        aliases: aliases(event.aliases),
+        reserved: event.reserved,
+        rows,
+        ..entry(family, event.code, event.name, event.category, event.summary)
     }
 }
 

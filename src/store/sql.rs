@@ -217,3 +217,25 @@ pub fn quarantine_count(
     statement.quarantined(log, filter, after);
     statement
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::LogName;
+
+    /// Of two lower bounds SQLite takes the first for its index, and a page then reads the log from its
+    /// beginning.
+    #[test]
+    fn a_page_has_one_bound_each_way() {
+        let dialect = Dialect { find: "instr", lower: ("lower(", ")"), character: "char" };
+        let log = LogName::parse("main").expect("a log");
+        for start in [PageStart::From(7), PageStart::Below(7)] {
+            let predicate = Predicate::All(Vec::new());
+            let request =
+                PageRequest { log: &log, predicate: &predicate, start, floor: 3, head: 9, limit: 1 };
+            let text = page(dialect, &request).text;
+            assert_eq!(text.matches("position >= ").count(), 1, "{text}");
+            assert_eq!(text.matches("position < ").count(), 1, "{text}");
+        }
+    }
+}
