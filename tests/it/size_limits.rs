@@ -152,3 +152,30 @@ fn the_status_of_a_thousand_bad_events_fits_into_8_kib_of_headers() {
         });
     }
 }
+
+/// A batch as any protobuf message with the same field would be: two bytes an event.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Hollow {
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    events: Vec<Vec<u8>>,
+}
+
+/// Decoded, each empty event takes some 500 bytes: these would take a gigabyte.
+#[test]
+fn two_million_empty_events_are_refused_before_they_take_memory() {
+    let store = TestStore::new(KINDS[0]);
+    let server = Server::start(&store);
+    block_on(async {
+        let mut client = tonic::client::Grpc::new(server.channel().await);
+        let path = http::uri::PathAndQuery::from_static("/chancery.v1.AuditService/Append");
+        let batch = Hollow { events: vec![Vec::new(); 2_097_000] };
+        assert!(batch.encoded_len() < 4 * 1024 * 1024);
+        client.ready().await.expect("a connection");
+        let codec = tonic_prost::ProstCodec::<Hollow, v1::AppendResponse>::default();
+        let answer = client.unary(tonic::Request::new(batch), path, codec).await;
+        let refusal = Refusal::of(&answer.expect_err("two million events"));
+        assert_eq!((refusal.code, refusal.reason.as_str()), (Code::InvalidArgument, "BATCH_TOO_LARGE"));
+        assert!(server.peak_memory() < 256 * 1024, "{} KiB", server.peak_memory());
+        assert_empty(&store).await;
+    });
+}
