@@ -435,6 +435,7 @@ fn entry(family: Family, code: String, name: String, category: String, summary: 
         outcome: Outcome::Unknown,
         user: TokenUser::Actor,
         parameter_codes: Vec::new(),
+        secret_fields: Vec::new(),
     }
 }
 
@@ -443,9 +444,22 @@ fn cms_entry<R>(family: Family, event: CmsEvent<R>, rows: Vec<Row>) -> EventType
         old_names: event.old_names,
         aliases: aliases(event.aliases),
         reserved: event.reserved,
+        secret_fields: secret_fields(&rows),
         rows,
         ..entry(family, event.code, event.name, event.category, event.summary)
     }
+}
+
+/// The fields that any of these rows calls secret, each once.
+fn secret_fields(rows: &[Row]) -> Vec<(Field, Arc<Attribute>)> {
+    let mut found: Vec<(Field, Arc<Attribute>)> = Vec::new();
+    for (field, spec) in rows.iter().flat_map(|row| &row.fields) {
+        let secret = spec.uses().iter().find(|each| each.attribute.class == Class::Secret);
+        if let Some(secret) = secret.filter(|_| found.iter().all(|(known, _)| known != field)) {
+            found.push((*field, Arc::clone(&secret.attribute)));
+        }
+    }
+    found
 }
 
 fn aliases(files: Vec<AliasFile>) -> Vec<Alias> {

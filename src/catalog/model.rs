@@ -295,19 +295,9 @@ pub struct EventType {
     pub user: TokenUser,
     /// AS audit: the documented parameter codes.
     pub parameter_codes: Vec<String>,
-}
-
-impl EventType {
-    /// The fields that any row of this code calls secret, with the attribute's name. They are dropped
+    /// The fields that any row of this code calls secret, each with its attribute. They are dropped
     /// whichever row an event then matches, so that a wrong severity cannot let one through.
-    pub fn secret_fields(&self) -> impl Iterator<Item = (Field, &str)> {
-        self.rows.iter().flat_map(|row| &row.fields).filter_map(|(field, spec)| {
-            spec.uses()
-                .iter()
-                .find(|each| each.attribute.class == Class::Secret)
-                .map(|each| (*field, each.attribute.name.as_str()))
-        })
-    }
+    pub secret_fields: Vec<(Field, Arc<Attribute>)>,
 }
 
 /// A known key of `credential_values`.

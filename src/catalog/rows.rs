@@ -67,10 +67,10 @@ fn read<'t>(event_type: &EventType, row: &Row, get: &impl Fn(Field) -> Value<'t>
     for (field, spec) in &row.fields {
         let path = || format!("{}.{}", event_type.family, field.name());
         let value = get(*field);
-        if let Some((_, name)) = event_type.secret_fields().find(|(secret, _)| secret == field) {
+        if let Some((_, secret)) = event_type.secret_fields.iter().find(|(secret, _)| secret == field) {
             // The policy left an empty value where there was one.
             if !matches!(value, Value::Absent) {
-                read.reading.dropped(name);
+                read.reading.dropped(&secret.name);
             }
             continue;
         }

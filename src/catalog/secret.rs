@@ -83,14 +83,17 @@ pub fn drop_secrets(catalog: &Catalog, event: &mut NewEvent) -> Option<Parameter
 
 /// The fields of a code that any of its rows calls secret. A code that its own family does not have is
 /// looked up in the sibling family: an unlock challenge sent under the wrong family is still one.
-fn secret_fields(catalog: &Catalog, family: Family, code: &str) -> Vec<Field> {
+fn secret_fields<'a>(
+    catalog: &'a Catalog,
+    family: Family,
+    code: &str,
+) -> impl Iterator<Item = Field> + use<'a> {
     let sibling = match family {
         Family::CmsAudit => Family::CmsNotification,
         _ => Family::CmsAudit,
     };
     let found = catalog.find(family, code).or_else(|| catalog.find(sibling, code));
-    found
-        .map_or_else(Vec::new, |(event_type, _)| event_type.secret_fields().map(|(field, _)| field).collect())
+    found.into_iter().flat_map(|(event_type, _)| &event_type.secret_fields).map(|(field, _)| *field)
 }
 
 /// Leaves an empty text where there was a value, and nothing where there was none.

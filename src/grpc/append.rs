@@ -1,6 +1,6 @@
 //! `Append`: events through catalog and seal, the good ones to the sequencer, one result per event.
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     catalog::{Suggestions, rejection::Rejection},
-    event::{LogName, ParsedEvent, Producer, Receipt, admit, limits::MAX_BATCH_EVENTS, seal},
+    event::{LogName, ParsedEvent, Producer, Receipt, SealedEvent, admit, limits::MAX_BATCH_EVENTS, seal},
     ingest::{
         SubmitError,
         sequencer::{self, Entry, Head, Mode, Submission, Verdict},
@@ -26,7 +26,7 @@ use crate::{
         google::rpc,
         v1::{self, AppendResult},
     },
-    store::{Key, Known, Quarantined},
+    store::{Key, Quarantined},
     telemetry::{Metrics, Outcome},
 };
 
@@ -41,6 +41,19 @@ pub(super) enum Fate {
     Submitted { warnings: Vec<v1::Warning>, leaf_hash: Vec<u8>, rejection: Option<Rejection> },
     /// Stored nowhere.
     Rejected(Rejection),
+}
+
+impl Fate {
+    /// Of an event that the catalog accepts.
+    pub(super) fn accepted(sealed: &mut SealedEvent) -> Self {
+        let (warnings, leaf_hash) = (sealed.take_warnings(), sealed.leaf_hash().to_vec());
+        Self::Submitted { warnings, leaf_hash, rejection: None }
+    }
+
+    /// Of an event that the catalog refuses, and that is in quarantine or goes there.
+    pub(super) const fn quarantined(rejection: Rejection) -> Self {
+        Self::Submitted { warnings: Vec::new(), leaf_hash: Vec::new(), rejection: Some(rejection) }
+    }
 }
 
 /// Answers one call.
@@ -142,40 +155,40 @@ impl Drop for Tally {
     }
 }
 
-/// Which of the refused events are stored already with the same content: retries of events that were
+/// Ids of the refused events that are stored already with the same content: retries of events that were
 /// accepted before the catalog changed.
 async fn stored_before(
     audit: &Audit,
     log: &LogName,
     producer: &Producer,
     entries: &[Entry],
-) -> HashMap<Key, Known> {
-    let refused = entries.iter().filter_map(|entry| match entry {
-        Entry::Quarantined(event) => Some(Key { producer: producer.clone(), event_id: event.event_id }),
-        Entry::Event(_) | Entry::Replayed(_) => None,
-    });
-    let keys: Vec<_> = refused.collect();
-    if keys.is_empty() {
-        return HashMap::new();
-    }
-    // Without an answer they are refused, which loses nothing: what was stored stays stored.
-    let mut known = audit.store.known(log, &keys).await.unwrap_or_default();
-    known.retain(|key, known| {
-        entries.iter().any(|entry| match entry {
+) -> HashSet<Uuid> {
+    let refused: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| match entry {
             Entry::Quarantined(event) => {
-                event.event_id == key.event_id && event.content_hash.as_slice() == known.content_hash
+                Some((Key { producer: producer.clone(), event_id: event.event_id }, &event.content_hash))
             }
-            Entry::Event(_) | Entry::Replayed(_) => false,
+            Entry::Event(_) | Entry::Replayed(_) => None,
         })
+        .collect();
+    if refused.is_empty() {
+        return HashSet::new();
+    }
+    let keys: Vec<_> = refused.iter().map(|(key, _)| key.clone()).collect();
+    // Without an answer they are refused, which loses nothing: what was stored stays stored.
+    let known = audit.store.known(log, &keys).await.unwrap_or_default();
+    let stored = refused.into_iter().filter(|(key, content_hash)| {
+        known.get(key).is_some_and(|known| known.content_hash == content_hash.as_slice())
     });
-    known
+    stored.map(|(key, _)| key.event_id).collect()
 }
 
 /// Index and reason of the events that refuse an atomic batch.
 fn refused<'a>(
     checked: &'a [Checked],
     entries: &'a [Entry],
-    stored: &'a HashMap<Key, Known>,
+    stored: &'a HashSet<Uuid>,
 ) -> impl Iterator<Item = (usize, &'a Rejection)> {
     let mut entries = entries.iter();
     checked.iter().enumerate().filter_map(move |(index, each)| match &each.fate {
@@ -184,7 +197,7 @@ fn refused<'a>(
             let entry = entries.next();
             let rejection = rejection.as_ref()?;
             let known = match entry {
-                Some(Entry::Quarantined(event)) => stored.keys().any(|key| key.event_id == event.event_id),
+                Some(Entry::Quarantined(event)) => stored.contains(&event.event_id),
                 _ => false,
             };
             (!known).then_some((index, rejection))
@@ -240,11 +253,7 @@ pub(super) fn check(
                 let mut sealed = seal(valid, &receipt);
                 checked.push(Checked {
                     event_id: sealed.event_id().to_string(),
-                    fate: Fate::Submitted {
-                        warnings: sealed.take_warnings(),
-                        leaf_hash: sealed.leaf_hash().to_vec(),
-                        rejection: None,
-                    },
+                    fate: Fate::accepted(&mut sealed),
                 });
                 entries.push(Entry::Event(Box::new(sealed)));
             }
@@ -263,14 +272,7 @@ pub(super) fn check(
                     description: refused.rejection.message(),
                     submitted: refused.submitted,
                 })));
-                checked.push(Checked {
-                    event_id,
-                    fate: Fate::Submitted {
-                        warnings: Vec::new(),
-                        leaf_hash: Vec::new(),
-                        rejection: Some(refused.rejection),
-                    },
-                });
+                checked.push(Checked { event_id, fate: Fate::quarantined(refused.rejection) });
             }
         }
     }
@@ -323,11 +325,8 @@ pub(super) fn result(
     verdict: Option<Verdict>,
     validate_only: bool,
 ) -> v1::EventResult {
-    let mut result = v1::EventResult {
-        index: u32::try_from(index).unwrap_or(u32::MAX),
-        event_id: checked.event_id,
-        ..v1::EventResult::default()
-    };
+    let mut result =
+        v1::EventResult { index: index_of(index), event_id: checked.event_id, ..v1::EventResult::default() };
     let (warnings, own_hash, rejection) = match checked.fate {
         Fate::Rejected(rejection) => (Vec::new(), Vec::new(), Some(rejection)),
         Fate::Submitted { warnings, leaf_hash, rejection } => (warnings, leaf_hash, rejection),
@@ -389,6 +388,11 @@ fn not_committed(tally: &Tally, checked: Vec<Checked>, error: SubmitError) -> v1
     v1::AppendResponse { results, tree_size: 0 }
 }
 
+/// An index as it is sent: of at most 1000 or so.
+pub(super) fn index_of(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
 /// The result of an event that is to be sent again, unless `retryable` is false.
 pub(super) fn not_attempted(
     index: usize,
@@ -397,7 +401,7 @@ pub(super) fn not_attempted(
     retryable: bool,
 ) -> v1::EventResult {
     v1::EventResult {
-        index: u32::try_from(index).unwrap_or(u32::MAX),
+        index: index_of(index),
         event_id,
         result: AppendResult::NotAttempted as i32,
         error: Some(why.clone()),
@@ -411,7 +415,7 @@ pub(super) fn refuse_all(tally: &Tally, count: usize, why: &Status) -> Vec<v1::E
     tally.result(Outcome::rejected, count);
     let error = status::as_message(why);
     let refused = (0..count).map(|index| v1::EventResult {
-        index: u32::try_from(index).unwrap_or(u32::MAX),
+        index: index_of(index),
         result: AppendResult::Rejected as i32,
         error: Some(error.clone()),
         ..v1::EventResult::default()

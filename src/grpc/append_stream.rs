@@ -249,18 +249,18 @@ async fn wait(
     error: SubmitError,
     throttles: &mpsc::Sender<v1::StreamThrottle>,
 ) -> Result<(), NotCommitted> {
-    let reason = match error {
-        SubmitError::Overloaded => "OVERLOADED",
-        SubmitError::StoreUnavailable => "STORE_UNAVAILABLE",
-        SubmitError::Unknown => "COMMIT_OUTCOME_UNKNOWN",
-        SubmitError::TooManyLogs => "TOO_MANY_LOGS",
+    match error {
         SubmitError::Draining => return Err(NotCommitted::Draining),
         SubmitError::StoreBroken => return Err(NotCommitted::Broken),
-    };
+        SubmitError::Overloaded
+        | SubmitError::StoreUnavailable
+        | SubmitError::Unknown
+        | SubmitError::TooManyLogs => {}
+    }
     // A notice that nobody has read yet says the same.
     let _ = throttles.try_send(v1::StreamThrottle {
-        reason: reason.to_owned(),
-        retry_after: Some(pbjson_types::Duration { seconds: 1, nanos: 0 }),
+        reason: status::reason(error).to_owned(),
+        retry_after: Some(pbjson_types::Duration::from(RETRY_AFTER)),
     });
     tokio::select! {
         () = sleep(RETRY_AFTER) => Ok(()),

@@ -125,7 +125,7 @@ impl Run<'_> {
                 self.put(&tally, cursor, |index, id| match (judged, stored) {
                     (Some((checked, verdict)), _) => judgement(index, checked, verdict),
                     (None, Some((position, leaf_hash))) => v1::EventResult {
-                        index: index_of(index),
+                        index: append::index_of(index),
                         event_id: id,
                         result: AppendResult::Duplicate as i32,
                         position: Some(position),
@@ -326,21 +326,13 @@ fn judge(
     let (judged, fate) = match admit(&audit.catalog, parsed, suggestions) {
         Ok(valid) => {
             let mut sealed = seal(valid, &receipt);
-            let fate = Fate::Submitted {
-                warnings: sealed.take_warnings(),
-                leaf_hash: sealed.leaf_hash().to_vec(),
-                rejection: None,
-            };
+            let fate = Fate::accepted(&mut sealed);
             (Ok(sealed), fate)
         }
         Err(refused) if !refused.rejection.reason.is_quarantined() => {
             return Ok((Checked { event_id, fate: Fate::Rejected(refused.rejection) }, None));
         }
-        Err(refused) => {
-            let (warnings, leaf_hash) = (Vec::new(), Vec::new());
-            let rejection = Some(refused.rejection);
-            (Err(refused.content_hash), Fate::Submitted { warnings, leaf_hash, rejection })
-        }
+        Err(refused) => (Err(refused.content_hash), Fate::quarantined(refused.rejection)),
     };
     let entry = Entry::Replayed(Box::new(Replayed { event_id: key.event_id, row: *content_hash, judged }));
     Ok((Checked { event_id, fate }, Some(entry)))
@@ -369,8 +361,4 @@ fn gone(index: usize, event_id: String) -> v1::EventResult {
 fn not_committed(index: usize, event_id: String, error: SubmitError) -> v1::EventResult {
     let why = status::as_message(&status::not_committed(error));
     append::not_attempted(index, event_id, &why, error != SubmitError::StoreBroken)
-}
-
-fn index_of(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
 }

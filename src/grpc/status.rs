@@ -112,16 +112,16 @@ pub fn event_id_reused(conflicts: &[(usize, Option<u64>)]) -> Status {
 pub fn not_committed(error: SubmitError) -> Status {
     match error {
         SubmitError::Overloaded => {
-            unavailable("OVERLOADED", "more events are in flight than the server takes")
+            unavailable(reason(error), "more events are in flight than the server takes")
         }
         SubmitError::Draining => draining(),
-        SubmitError::StoreUnavailable => unavailable("STORE_UNAVAILABLE", "the store cannot be written now"),
+        SubmitError::StoreUnavailable => unavailable(reason(error), "the store cannot be written now"),
         SubmitError::Unknown => unavailable(
-            "COMMIT_OUTCOME_UNKNOWN",
+            reason(error),
             "the store failed during the commit; send the same event ids again to learn the outcome",
         ),
         SubmitError::TooManyLogs => {
-            let mut details = info("TOO_MANY_LOGS", HashMap::new());
+            let mut details = info(reason(error), HashMap::new());
             let subject = "open logs";
             let description =
                 format!("this replica appends to at most {} logs", crate::ingest::MAX_OPEN_LOGS);
@@ -130,6 +130,18 @@ pub fn not_committed(error: SubmitError) -> Status {
             Status::with_error_details(Code::ResourceExhausted, description, details)
         }
         SubmitError::StoreBroken => internal(),
+    }
+}
+
+/// The stable reason of a submission that was not committed; a stream names it while it waits.
+pub const fn reason(error: SubmitError) -> &'static str {
+    match error {
+        SubmitError::Overloaded => "OVERLOADED",
+        SubmitError::Draining => "DRAINING",
+        SubmitError::TooManyLogs => "TOO_MANY_LOGS",
+        SubmitError::StoreUnavailable => "STORE_UNAVAILABLE",
+        SubmitError::Unknown => "COMMIT_OUTCOME_UNKNOWN",
+        SubmitError::StoreBroken => "INTERNAL",
     }
 }
 
@@ -157,7 +169,7 @@ pub fn store(error: &StoreError) -> Status {
 
 /// The server is going away; another replica, or this one in a moment, will answer.
 pub fn draining() -> Status {
-    unavailable("DRAINING", "the server is shutting down")
+    unavailable(reason(SubmitError::Draining), "the server is shutting down")
 }
 
 /// There is no such thing.
@@ -190,7 +202,7 @@ pub fn internal() -> Status {
     Status::with_error_details(
         Code::Internal,
         "the server failed; its log says why",
-        info("INTERNAL", HashMap::new()),
+        info(reason(SubmitError::StoreBroken), HashMap::new()),
     )
 }
 
