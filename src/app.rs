@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
+    runtime::{Builder, Handle, Runtime},
     signal::unix::SignalKind,
     sync::watch,
     time::{sleep, timeout},
@@ -52,6 +53,9 @@ pub enum AppError {
     /// A signal handler cannot be installed.
     #[error("cannot handle signals: {0}")]
     Signal(std::io::Error),
+    /// The sequencers' thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Threads(std::io::Error),
     /// The listener failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -65,7 +69,12 @@ impl AppError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::CatalogFile(..) | Self::Catalog(_) => 2,
-            Self::Store(..) | Self::Listen(..) | Self::Signal(_) | Self::Serve(_) | Self::NotDrained => 1,
+            Self::Store(..)
+            | Self::Listen(..)
+            | Self::Signal(_)
+            | Self::Threads(_)
+            | Self::Serve(_)
+            | Self::NotDrained => 1,
         }
     }
 }
@@ -105,7 +114,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let http = listen(config.admin_listen).await?;
     let addresses = (bound(&grpc, config.listen)?, bound(&http, config.admin_listen)?);
     let metrics = Arc::new(Metrics::default());
-    let ingest = Arc::new(Ingest::new(Arc::clone(&store), Arc::clone(&metrics)));
+    let sequencers = Sequencers::start().map_err(AppError::Threads)?;
+    let ingest = Arc::new(Ingest::new(Arc::clone(&store), Arc::clone(&metrics), sequencers.handle()));
     let drain = CancellationToken::new();
     let (readers, calls) = (TaskTracker::new(), TaskTracker::new());
     let audit = Arc::new(Audit {
@@ -181,6 +191,34 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         }
         () = sleep(config.drain) => Err(AppError::NotDrained),
         () = stop.next() => Err(AppError::NotDrained),
+    }
+}
+
+/// The thread of the sequencers. They mostly wait for the database, and when an answer comes they must not
+/// queue behind calls that check their events: the database would wait with them.
+struct Sequencers(Option<Runtime>);
+
+impl Sequencers {
+    fn start() -> std::io::Result<Self> {
+        Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("sequencer")
+            .enable_all()
+            .build()
+            .map(|runtime| Self(Some(runtime)))
+    }
+
+    fn handle(&self) -> Handle {
+        self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
+    }
+}
+
+impl Drop for Sequencers {
+    fn drop(&mut self) {
+        // A runtime may not wait for its threads inside another one; by now they have nothing to do.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

@@ -11,8 +11,9 @@
 //!    ([`catalog::Catalog::classify`]). What the catalog refuses fails the batch or goes to quarantine.
 //! 5. [`event::seal`] makes the record bytes and the leaf hash. Up to here nothing holds a lock.
 //! 6. [`ingest::Ingest::submit`] queues the batch. The log's one task takes what is queued as a group,
-//!    locks the head of the log, asks for known keys, and lets [`ingest::sequencer::plan`] decide
-//!    positions, duplicates and conflicts. One transaction writes it all.
+//!    borrows a connection, locks the head of the log, and lets [`ingest::sequencer::plan`] decide
+//!    positions, duplicates and conflicts. One transaction writes it all. Stored keys are only looked up
+//!    when the unique key of the store has told that there are some.
 //! 7. After the commit every caller hears its verdicts, and `grpc::append` makes results of them.
 //!
 //! # One Query through the crate

@@ -160,7 +160,8 @@ pub fn store(error: &StoreError) -> Status {
                 info("QUERY_TOO_SLOW", HashMap::new()),
             )
         }
-        StoreError::Broken(_) => {
+        // A read takes no key.
+        StoreError::Broken(_) | StoreError::KeyTaken => {
             tracing::error!(%error, "a read failed");
             internal()
         }

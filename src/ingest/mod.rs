@@ -1,9 +1,10 @@
 //! Ingest: from sealed events to acked positions.
 //!
 //! `sequencer` decides (pure), `task` runs the decision in a transaction, one task per log and replica,
-//! each with a database connection of its own. [`Ingest`] is the door: a bounded queue per log. A
-//! caller's future may be dropped at any time; what was queued is committed all the same, because the
-//! task is not tied to it. Callers: `grpc::audit`.
+//! over connections that `appenders` lends. [`Ingest`] is the door: a bounded queue per log. A caller's
+//! future may be dropped at any time; what was queued is committed all the same, because the task is not
+//! tied to it. Callers: `grpc::audit`.
+mod appenders;
 pub mod sequencer;
 mod task;
 
@@ -13,8 +14,10 @@ use std::{
     time::Duration,
 };
 
+use appenders::Appenders;
 use sequencer::{Submission, Verdict};
 use tokio::{
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::timeout,
 };
@@ -22,9 +25,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::{event::LogName, store::Store, telemetry::Metrics};
 
-/// Logs that one replica appends to at a time. Each holds a task and, on PostgreSQL, a connection, of which
-/// there are 100 unless the server is told otherwise. A log without appends for a while does not count.
-pub const MAX_OPEN_LOGS: usize = 32;
+/// Logs that one replica appends to at a time. Each holds a task with its queue, some 10 KiB, and waits its
+/// turn for a connection. A log without appends for a while does not count.
+pub const MAX_OPEN_LOGS: usize = 2048;
 /// Bytes of submitted events in flight, over all logs: sixteen of the largest messages.
 const MAX_BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
 /// Unit of the in-flight budget.
@@ -76,8 +79,10 @@ pub struct Admission {
 
 /// The door to the sequencers.
 pub struct Ingest {
-    store: Arc<dyn Store>,
+    appenders: Arc<Appenders>,
     metrics: Arc<Metrics>,
+    /// Where the sequencers run.
+    runtime: Handle,
     budget: Arc<Semaphore>,
     /// `None` once draining.
     logs: Mutex<Option<HashMap<LogName, mpsc::Sender<Job>>>>,
@@ -85,11 +90,14 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// An ingest without any sequencer yet; each log's begins with its first event.
-    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+    /// An ingest without any sequencer yet; each log's begins with its first event, on `runtime`. That is
+    /// best one of their own: a sequencer mostly waits for the database, and when an answer comes it must
+    /// not queue behind calls that check their events.
+    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, runtime: Handle) -> Self {
         Self {
-            store,
+            appenders: Arc::new(Appenders::new(store)),
             metrics,
+            runtime,
             budget: Arc::new(Semaphore::new(MAX_BYTES_IN_FLIGHT / BYTES_PER_PERMIT)),
             logs: Mutex::new(Some(HashMap::new())),
             tasks: TaskTracker::new(),
@@ -147,8 +155,8 @@ impl Ingest {
             return Err(SubmitError::TooManyLogs);
         }
         let (sender, jobs) = mpsc::channel(QUEUE_CALLS);
-        let task = task::Sequencer::new(log.clone(), Arc::clone(&self.store), Arc::clone(&self.metrics));
-        self.tasks.spawn(task.run(jobs));
+        let task = task::Sequencer::new(log.clone(), Arc::clone(&self.appenders), Arc::clone(&self.metrics));
+        self.tasks.spawn_on(task.run(jobs), &self.runtime);
         logs.insert(log.clone(), sender.clone());
         Ok(sender)
     }
@@ -159,5 +167,6 @@ impl Ingest {
         drop(logs);
         self.tasks.close();
         self.tasks.wait().await;
+        self.appenders.forget();
     }
 }

@@ -110,13 +110,23 @@ impl Plan<'_> {
 
 /// The keys whose stored rows [`plan`] needs.
 pub fn keys(group: &[Arc<Submission>]) -> Vec<Key> {
-    let events = group.iter().flat_map(|submission| {
-        submission
-            .entries
-            .iter()
-            .map(|entry| Key { producer: submission.producer.clone(), event_id: entry.identity().0 })
-    });
-    events.collect()
+    keys_where(group, |_| true)
+}
+
+fn keys_where(group: &[Arc<Submission>], wanted: impl Fn(&Entry) -> bool) -> Vec<Key> {
+    let mut keys = Vec::new();
+    for submission in group {
+        for entry in submission.entries.iter().filter(|entry| wanted(entry)) {
+            keys.push(Key { producer: submission.producer.clone(), event_id: entry.identity().0 });
+        }
+    }
+    keys
+}
+
+/// The keys of those entries that need not become rows of their own, so that no unique key tells whether
+/// they are stored: events that the catalog refuses today, and rows of the quarantine.
+pub fn refused_keys(group: &[Arc<Submission>]) -> Vec<Key> {
+    keys_where(group, |entry| !matches!(entry, Entry::Event(_)))
 }
 
 /// The rows of the quarantine that the group would release.

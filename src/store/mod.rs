@@ -42,6 +42,10 @@ pub enum StoreError {
     /// The connection failed during COMMIT: reload the head and run the same batch again.
     #[error("the outcome of a commit is unknown: {0}")]
     StateUnknown(#[source] Source),
+    /// An event of a write is stored already; the transaction is to be rolled back. Only where its key
+    /// was not among the known ones.
+    #[error("an event of the group is stored already")]
+    KeyTaken,
     /// A read took longer than it may; the same read would again.
     #[error("a read took too long: {0}")]
     TooSlow(#[source] Source),
@@ -206,7 +210,8 @@ pub trait Store: Send + Sync {
     async fn close(&self);
 }
 
-/// One connection inside at most one transaction. After any error it must be dropped.
+/// One connection inside at most one transaction, of any log. After any error but `KeyTaken` it must be
+/// dropped.
 #[async_trait]
 pub trait Appender: Send {
     /// Begins a transaction and locks the head of a log until it ends.
@@ -222,6 +227,7 @@ pub trait Appender: Send {
         rows: &[QuarantineKey],
     ) -> Result<HashSet<QuarantineKey>, StoreError>;
     /// Writes a plan: events, keys, quarantined events, rows that leave the quarantine, and the new head.
+    /// `KeyTaken` when one of the events is stored already, after which only `rollback` may follow.
     async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError>;
     /// Commits. `StateUnknown` when the connection failed on the way.
     async fn commit(&mut self) -> Result<(), StoreError>;

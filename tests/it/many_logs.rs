@@ -1,17 +1,24 @@
 //! Logs are independent: positions from 0 in each, and nothing of one is seen in another. A server
-//! appends to at most 64 of them.
+//! appends to very many of them over a few connections.
+use std::time::{Duration, Instant};
+
 use chancery::proto::v1::{
-    AppendRequest, AppendResult, CountEventsRequest, GetEventRequest, NewEvent, Order, QueryRequest,
+    AppendRequest, AppendResponse, AppendResult, CountEventsRequest, GetEventRequest, NewEvent, Order,
+    QueryRequest,
 };
-use tonic::Code;
+use tokio::{task::JoinSet, time::sleep};
+use tonic::{Code, Response, Status};
 
 use crate::harness::{
-    KINDS, TestStore, block_on,
-    calls::{Refusal, accept, append, atomic, everything, per_event, query, refuse, results},
+    KINDS, Kind, TestStore, block_on,
+    calls::{Refusal, accept, append, atomic, everything, per_event, query, results},
     database::Database,
     events,
     server::Server,
 };
+
+/// Logs that a server appends to at a time.
+const LOGS: usize = 2048;
 
 fn into_log(log: &str, events: Vec<NewEvent>) -> AppendRequest {
     AppendRequest { log: log.to_owned(), ..atomic(events) }
@@ -65,37 +72,94 @@ fn each_log_has_its_own_positions_and_events() {
     }
 }
 
+/// Appends one event to each of these logs at the same time, 100 to a connection.
+async fn append_to_each(
+    server: &Server,
+    logs: std::ops::Range<usize>,
+) -> JoinSet<Result<AppendResponse, Status>> {
+    let mut tasks = JoinSet::new();
+    let mut audit = server.audit().await;
+    for log in logs {
+        if log % 100 == 0 {
+            audit = server.audit().await;
+        }
+        let mut audit = audit.clone();
+        let request = into_log(&format!("log-{log}"), vec![events::hold("device-1")]);
+        tasks.spawn(async move { audit.append(request).await.map(Response::into_inner) });
+    }
+    tasks
+}
+
 #[test]
-fn the_33rd_open_log_is_refused_with_the_limit_and_a_time_to_come_back() {
+fn a_thousand_logs_share_a_few_connections() {
+    for kind in KINDS {
+        let store = TestStore::new(kind);
+        let server = Server::start(&store);
+        block_on(async {
+            for round in 0..3 {
+                for answer in append_to_each(&server, 0..1000).await.join_all().await {
+                    let answer = answer.expect("an answer");
+                    assert_eq!(answer.results[0].position, Some(round));
+                }
+            }
+            let mut database = Database::open(&store).await;
+            assert_eq!(database.number("SELECT count(*) FROM log_head WHERE size = 3").await, 1000);
+            if kind == Kind::Postgres {
+                let connections = "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND application_name = 'chancery'";
+                // 8 that write, 8 that read, 1 that watches.
+                assert!(database.number(connections).await <= 17);
+            }
+        });
+        let peak = server.peak_memory();
+        assert!(peak < 200 * 1024, "{kind:?}: {peak} KiB");
+    }
+}
+
+#[test]
+fn one_open_log_too_many_is_refused_with_the_limit_and_a_time_to_come_back() {
     for kind in KINDS {
         let store = TestStore::new(kind);
         let server = Server::start(&store);
         block_on(async {
             let mut audit = server.audit().await;
-            for log in 0..32 {
-                let batch = vec![events::hold("device-1")];
-                assert_eq!(accept(&mut audit, into_log(&format!("log-{log}"), batch)).await, [0]);
+            // No log closes while its first event waits for the store.
+            let mut database = Database::open(&store).await;
+            match kind {
+                Kind::Sqlite => database.run("BEGIN IMMEDIATE").await,
+                Kind::Postgres => {
+                    database.run("BEGIN").await;
+                    database.run("LOCK TABLE log_head IN ACCESS EXCLUSIVE MODE").await;
+                }
             }
-            let batch = || into_log("log-32", vec![events::hold("device-1")]);
-            let refusal = refuse(&mut audit, batch()).await;
+            // All but one of them wait, so the one that is answered first is the one too many.
+            let mut callers = append_to_each(&server, 0..LOGS + 1).await;
+            let first = callers.join_next().await.expect("an answer").expect("a caller");
+            let refusal = Refusal::of(&first.expect_err("a refused append"));
             assert_eq!((refusal.code, refusal.reason.as_str()), (Code::ResourceExhausted, "TOO_MANY_LOGS"));
             assert!(refusal.retry_after.is_some(), "{refusal:?}");
             assert_eq!(refusal.quotas, ["open logs"]);
-            assert!(refusal.message.contains("32"), "{}", refusal.message);
-            let each = AppendRequest { mode: per_event(Vec::new()).mode, ..batch() };
+            assert!(refusal.message.contains(&LOGS.to_string()), "{}", refusal.message);
+            let extra = || into_log("one-more", vec![events::hold("device-1")]);
+            let each = AppendRequest { mode: per_event(Vec::new()).mode, ..extra() };
             let answer = append(&mut audit, each).await;
             assert_eq!(results(&answer), [AppendResult::NotAttempted]);
             assert!(answer.results[0].retryable);
             assert_eq!(Refusal::of_event(&answer.results[0]).reason, "TOO_MANY_LOGS");
-            assert!(everything(&mut audit, "log-32").await.is_empty());
-            assert_eq!(Database::open(&store).await.rows("events").await, 32);
-            // The open ones go on, and an idle one makes room.
-            assert_eq!(accept(&mut audit, into_log("log-31", vec![events::hold("device-2")])).await, [1]);
-            let began = std::time::Instant::now();
-            while let Err(status) = audit.append(batch()).await {
+            database.run("ROLLBACK").await;
+            for answer in callers.join_all().await {
+                // A wait that took too long says so, and stores nothing.
+                if let Err(status) = answer {
+                    assert_eq!(Refusal::of(&status).reason, "STORE_UNAVAILABLE");
+                }
+            }
+            assert!(everything(&mut audit, "one-more").await.is_empty());
+            // Idle logs make room.
+            let began = Instant::now();
+            while let Err(status) = audit.append(extra()).await {
                 assert_eq!(Refusal::of(&status).reason, "TOO_MANY_LOGS");
-                assert!(began.elapsed() < std::time::Duration::from_secs(60), "no log was ever closed");
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                assert!(began.elapsed() < Duration::from_secs(60), "no log was ever closed");
+                sleep(Duration::from_millis(500)).await;
             }
         });
     }

@@ -1,7 +1,7 @@
-//! Appending to PostgreSQL: one connection of its own, one transaction at a time, whole arrays as bind
+//! Appending to PostgreSQL: a connection of its own, one transaction at a time, whole arrays as bind
 //! parameters.
 use async_trait::async_trait;
-use sqlx::{PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::{
@@ -15,18 +15,17 @@ use crate::{
     ingest::sequencer::{Head, Plan},
 };
 
-/// The writing connection of one sequencer.
+/// A connection that writes.
 pub struct PostgresAppender {
     connection: PgConnection,
-    /// Up to which position partitions are known to exist, and the head when that was last looked at.
+    /// Up to which position partitions are known to exist.
     partitioned: u64,
-    head: Option<u64>,
 }
 
 impl PostgresAppender {
     /// Takes a connection for itself.
     pub const fn new(connection: PgConnection) -> Self {
-        Self { connection, partitioned: 0, head: None }
+        Self { connection, partitioned: 0 }
     }
 
     async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
@@ -34,19 +33,21 @@ impl PostgresAppender {
         Ok(())
     }
 
-    /// Has partitions made for what is about to be appended.
-    async fn prepare(&mut self, log: &LogName) -> Result<(), StoreError> {
-        let head = match self.head {
-            Some(head) => head,
-            None => {
-                let size: Option<i64> = sqlx::query_scalar(include_str!("head.sql"))
-                    .bind(log.as_str())
-                    .fetch_optional(&mut self.connection)
-                    .await
-                    .map_err(failed)?;
-                from_sql(size.unwrap_or(0))?
-            }
-        };
+    /// Begins and locks, in one round trip. A log name is of `a-z 0-9 - _ .` only, so it can stand in the
+    /// text, which several statements at once must do without parameters.
+    async fn lock(&mut self, log: &LogName) -> Result<Option<u64>, StoreError> {
+        let text = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT size FROM log_head WHERE log = '{log}' FOR UPDATE"
+        );
+        let row = sqlx::raw_sql(AssertSqlSafe(text)).fetch_optional(&mut self.connection).await;
+        match row.map_err(failed)? {
+            Some(row) => from_sql(row.try_get(0).map_err(failed)?).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Has partitions made for what is about to be appended. No transaction may be open.
+    async fn prepare(&mut self, head: u64) -> Result<(), StoreError> {
         let made = partitions::ahead(&mut self.connection, self.partitioned, head).await;
         // Two appenders that make the same partition at once can meet in many ways (a name taken in the
         // system's catalog among them), none of which outlives the next try.
@@ -55,14 +56,6 @@ impl PostgresAppender {
             other => other,
         })?;
         Ok(())
-    }
-
-    async fn lock(&mut self, log: &LogName) -> Result<Option<i64>, StoreError> {
-        sqlx::query_scalar(include_str!("lock_head.sql"))
-            .bind(log.as_str())
-            .fetch_optional(&mut self.connection)
-            .await
-            .map_err(failed)
     }
 }
 
@@ -89,22 +82,23 @@ pub async fn insist_on_durability(connection: &mut PgConnection) -> Result<(), S
 #[async_trait]
 impl Appender for PostgresAppender {
     async fn begin(&mut self, log: &LogName) -> Result<Head, StoreError> {
-        self.prepare(log).await?;
-        self.run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-        let size = match self.lock(log).await? {
-            Some(size) => size,
-            None => {
-                sqlx::query(include_str!("make_head.sql"))
-                    .bind(log.as_str())
-                    .execute(&mut self.connection)
-                    .await
-                    .map_err(failed)?;
-                self.lock(log).await?.ok_or_else(|| broken("the head of a new log is missing"))?
-            }
-        };
-        let size = from_sql(size)?;
-        self.head = Some(size);
-        Ok(Head { size })
+        loop {
+            let size = match self.lock(log).await? {
+                Some(size) if partitions::suffice(self.partitioned, size) => return Ok(Head { size }),
+                Some(size) => size,
+                None => {
+                    self.rollback().await?;
+                    sqlx::query(include_str!("make_head.sql"))
+                        .bind(log.as_str())
+                        .execute(&mut self.connection)
+                        .await
+                        .map_err(failed)?;
+                    continue;
+                }
+            };
+            self.rollback().await?;
+            self.prepare(size).await?;
+        }
     }
 
     async fn known(&mut self, log: &LogName, keys: &[Key]) -> Result<HashMap<Key, Known>, StoreError> {
@@ -121,14 +115,7 @@ impl Appender for PostgresAppender {
 
     async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
         if !plan.placed.is_empty() {
-            insert_events(&mut self.connection, log, plan).await?;
-            insert_keys(&mut self.connection, log, plan).await?;
-            sqlx::query(include_str!("set_head.sql"))
-                .bind(log.as_str())
-                .bind(to_sql(plan.head.size))
-                .execute(&mut self.connection)
-                .await
-                .map_err(failed)?;
+            append(&mut self.connection, log, plan).await?;
         }
         if !plan.quarantined.is_empty() {
             keep(&mut self.connection, log, plan).await?;
@@ -156,11 +143,18 @@ impl Appender for PostgresAppender {
     }
 }
 
-async fn insert_events(
-    connection: &mut PgConnection,
-    log: &LogName,
-    plan: &Plan<'_>,
-) -> Result<(), StoreError> {
+/// Classes an error of an insert.
+fn failed_insert(error: sqlx::Error) -> StoreError {
+    match &error {
+        sqlx::Error::Database(database) if database.constraint() == Some("event_keys_pkey") => {
+            StoreError::KeyTaken
+        }
+        _ => failed(error),
+    }
+}
+
+/// Events, keys and head, in one round trip. As fast as COPY in both tables (measured), which takes five.
+async fn append(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
     let placed = &plan.placed;
     let texts = |column: fn(&Columns) -> &String| -> Vec<&str> {
         placed.iter().map(|placed| column(placed.event.columns()).as_str()).collect()
@@ -171,7 +165,7 @@ async fn insert_events(
     let times = |column: fn(&Columns) -> i64| -> Vec<i64> {
         placed.iter().map(|placed| column(placed.event.columns())).collect()
     };
-    sqlx::query(include_str!("insert_events.sql"))
+    sqlx::query(include_str!("append.sql"))
         .bind(log.as_str())
         .bind(placed.iter().map(|placed| to_sql(placed.position)).collect::<Vec<_>>())
         .bind(placed.iter().map(|placed| placed.event.record()).collect::<Vec<_>>())
@@ -189,27 +183,12 @@ async fn insert_events(
         .bind(times(|columns| columns.occurred_at))
         .bind(times(|columns| columns.received_at))
         .bind(texts(|columns| &columns.attributes))
-        .execute(connection)
-        .await
-        .map_err(failed)?;
-    Ok(())
-}
-
-async fn insert_keys(
-    connection: &mut PgConnection,
-    log: &LogName,
-    plan: &Plan<'_>,
-) -> Result<(), StoreError> {
-    let placed = &plan.placed;
-    sqlx::query(include_str!("insert_keys.sql"))
-        .bind(log.as_str())
-        .bind(placed.iter().map(|placed| placed.producer.as_str()).collect::<Vec<_>>())
+        .bind(to_sql(plan.head.size))
         .bind(placed.iter().map(|placed| placed.event.event_id()).collect::<Vec<_>>())
-        .bind(placed.iter().map(|placed| to_sql(placed.position)).collect::<Vec<_>>())
         .bind(placed.iter().map(|placed| placed.event.content_hash().as_slice()).collect::<Vec<_>>())
         .execute(connection)
         .await
-        .map_err(failed)?;
+        .map_err(failed_insert)?;
     Ok(())
 }
 

@@ -10,8 +10,15 @@ use super::{super::StoreError, failed};
 
 /// Positions of one partition, as a power of two.
 const BITS: u32 = 24;
-/// How far ahead of the head there are partitions. An append places a few thousand events at most.
+/// How far ahead of the head partitions are made.
 const AHEAD: u64 = 1 << 20;
+/// How far ahead of the head there must be some: an append places a few thousand events at most.
+const ROOM: u64 = 1 << 16;
+
+/// Whether the partitions below `made` leave room behind `head` for one append more.
+pub const fn suffice(made: u64, head: u64) -> bool {
+    head + ROOM <= made
+}
 
 /// Makes sure that there are partitions for the positions from `head` on, well ahead. `made` is up to
 /// where they are known to exist; returns the same for afterwards. No transaction may be open.

@@ -66,6 +66,23 @@ impl Appender for SqliteAppender {
     }
 
     async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
+        // Keys first: what is stored already is noticed before the rest is written.
+        insert(
+            &mut self.connection,
+            "event_keys (log, producer, event_id, position, content_hash)",
+            5,
+            &plan.placed,
+            |query, placed: &Placed<'_>| {
+                query
+                    .bind(log.as_str())
+                    .bind(placed.producer.as_str())
+                    .bind(placed.event.event_id().as_bytes().to_vec())
+                    .bind(to_sql(placed.position))
+                    .bind(placed.event.content_hash().as_slice())
+            },
+        )
+        .await
+        .map_err(key_taken)?;
         insert(&mut self.connection, "events (log, position, record, leaf_hash, family, code, name, category, outcome, producer, actor, subject, device, correlation_id, occurred_at, received_at, attributes)", 17, &plan.placed, |query, placed| {
             let columns = placed.event.columns();
             query
@@ -87,22 +104,8 @@ impl Appender for SqliteAppender {
                 .bind(columns.received_at)
                 .bind(&columns.attributes)
         })
-        .await?;
-        insert(
-            &mut self.connection,
-            "event_keys (log, producer, event_id, position, content_hash)",
-            5,
-            &plan.placed,
-            |query, placed: &Placed<'_>| {
-                query
-                    .bind(log.as_str())
-                    .bind(placed.producer.as_str())
-                    .bind(placed.event.event_id().as_bytes().to_vec())
-                    .bind(to_sql(placed.position))
-                    .bind(placed.event.content_hash().as_slice())
-            },
-        )
-        .await?;
+        .await
+        .map_err(failed)?;
         for (producer, event) in &plan.quarantined {
             sqlx::query(include_str!("quarantine.sql"))
                 .bind(log.as_str())
@@ -145,6 +148,14 @@ impl Appender for SqliteAppender {
     }
 }
 
+/// Classes an error of inserting keys.
+fn key_taken(error: sqlx::Error) -> StoreError {
+    match &error {
+        sqlx::Error::Database(database) if database.is_unique_violation() => StoreError::KeyTaken,
+        _ => failed(error),
+    }
+}
+
 type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
 
 /// Inserts rows by statements of 256, 128, ... 1 rows.
@@ -154,7 +165,7 @@ async fn insert<'r, T>(
     columns: usize,
     mut rows: &'r [T],
     bind: impl for<'q> Fn(Query<'q>, &'r T) -> Query<'q>,
-) -> Result<(), StoreError> {
+) -> Result<(), sqlx::Error> {
     while !rows.is_empty() {
         let (now, rest) = rows.split_at(chunk(rows.len()));
         let mut text = format!("INSERT INTO {into} VALUES ");
@@ -163,7 +174,7 @@ async fn insert<'r, T>(
         for row in now {
             query = bind(query, row);
         }
-        query.execute(&mut *connection).await.map_err(failed)?;
+        query.execute(&mut *connection).await?;
         rows = rest;
     }
     Ok(())

@@ -1,0 +1,91 @@
+//! The connections that write, shared by the sequencers of all logs.
+//!
+//! A sequencer borrows one for each group, so a thousand logs need no more of them than a few: what
+//! bounds the rate of a database is its processors, not its sessions. A connection that failed is
+//! dropped, never lent again; the idle ones then are too, because what broke one has often broken all.
+//! Callers: `task`.
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+use crate::store::{Appender, Store, StoreError};
+
+/// Connections that one replica writes with. With those for reading, ten replicas fit into 200 sessions.
+pub const MAX_APPENDERS: usize = 8;
+/// How long a connection that nobody needs is kept.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// The connections.
+pub struct Appenders {
+    store: Arc<dyn Store>,
+    turns: Arc<Semaphore>,
+    /// The last one back is the first to go out again, so that those in front grow old.
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    appender: Box<dyn Appender>,
+    since: Instant,
+}
+
+/// A connection for one transaction. Dropped with its owner's failure unless it is [given
+/// back](Lease::give_back).
+pub struct Lease {
+    pub appender: Box<dyn Appender>,
+    owner: Arc<Appenders>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Appenders {
+    /// Without any connection yet.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, turns: Arc::new(Semaphore::new(MAX_APPENDERS)), idle: Mutex::default() }
+    }
+
+    /// Waits for a turn, then takes an idle connection or makes one.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub async fn borrow(self: &Arc<Self>) -> Result<Lease, StoreError> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        // The semaphore is never closed.
+        let turn = turn.map_err(|closed| StoreError::Unavailable(closed.into()))?;
+        let idle = self.idle().pop();
+        let appender = match idle {
+            Some(idle) => idle.appender,
+            None => self.store.appender().await?,
+        };
+        Ok(Lease { appender, owner: Arc::clone(self), _turn: turn })
+    }
+
+    /// Drops the idle connections: one of them has just failed.
+    pub fn forget(&self) {
+        self.idle().clear();
+    }
+
+    /// Drops the connections that nobody has needed for a while.
+    pub fn age(&self) {
+        self.idle().retain(|idle| idle.since.elapsed() < IDLE);
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// Gives the connection back, with no transaction open.
+    pub fn give_back(self) {
+        let Self { appender, owner, _turn: turn } = self;
+        owner.idle().push(Idle { appender, since: Instant::now() });
+        // Only now may the next one look.
+        drop(turn);
+        owner.age();
+    }
+}
