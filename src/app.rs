@@ -1,5 +1,7 @@
 //! The composition root: the only file that sees everything. Starts a server in order (settings,
 //! catalog, store, listeners), keeps its health, and ends it in order.
+pub mod ceiling;
+
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{

@@ -229,6 +229,9 @@ pub trait Appender: Send {
     /// Writes a plan: events, keys, quarantined events, rows that leave the quarantine, and the new head.
     /// `KeyTaken` when one of the events is stored already, after which only `rollback` may follow.
     async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError>;
+    /// Writes the same events and keys by the fastest bulk load that the database has: what `write` is
+    /// measured by.
+    async fn bulk_load(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError>;
     /// Commits. `StateUnknown` when the connection failed on the way.
     async fn commit(&mut self) -> Result<(), StoreError>;
     /// Ends the transaction without a trace.

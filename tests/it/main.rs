@@ -13,6 +13,7 @@ mod catalog_rules;
 mod catalog_service;
 mod catalog_shapes;
 mod cli_append;
+mod cli_bench;
 mod cli_catalog;
 mod cli_count;
 mod cli_exit_codes;

@@ -1,13 +1,15 @@
-//! Events to measure with: the example files, over and over, with fresh ids and the current time.
+//! Events to measure with: the example files of all families, over and over, with fresh ids and the
+//! current time.
 //!
-//! Called by: `bench/append.rs`.
+//! Called by: `bench/append.rs`, `bench/ceiling.rs`.
 use bytes::Bytes;
 use jiff::Timestamp;
 use prost::Message as _;
 
+use super::load::Way;
 use crate::{
     cli::{ambient, failure::Failure, time},
-    proto::v1::{AppendMode, AppendRequest, NewEvent},
+    proto::v1::{AppendMode, AppendRequest, AppendStreamRequest, NewEvent},
 };
 
 const EXAMPLES: [&str; 4] = [
@@ -17,43 +19,49 @@ const EXAMPLES: [&str; 4] = [
     include_str!("../../../examples/token_server.ndjson"),
 ];
 
-/// An encoded AppendRequest and the number of its events.
+/// An encoded batch.
 pub struct Prepared {
-    /// The request.
+    /// An AppendRequest, or an AppendStreamRequest without its number.
     pub request: Bytes,
     /// Events in it.
     pub events: u64,
 }
 
-/// Makes requests without end.
+/// Makes events without end.
 pub struct Generator {
-    log: String,
     families: Vec<Vec<NewEvent>>,
     made: usize,
 }
 
 impl Generator {
     /// Reads the examples.
-    pub fn new(log: &str) -> Result<Self, Failure> {
+    pub fn new() -> Result<Self, Failure> {
         let families = EXAMPLES.map(examples).into_iter().collect::<Result<Vec<_>, _>>();
         let mut families = families.map_err(|error| Failure::Files(format!("embedded examples: {error}")))?;
         families.retain(|events| !events.is_empty());
         if families.is_empty() {
             return Err(Failure::Files("embedded examples: no events".to_owned()));
         }
-        Ok(Self { log: log.to_owned(), families, made: 0 })
+        Ok(Self { families, made: 0 })
     }
 
-    /// The next request; the families take turns.
-    pub fn request(&mut self, events: u64, now: Timestamp) -> Prepared {
+    /// The next events; the families take turns.
+    pub fn events(&mut self, count: u64, now: Timestamp) -> Vec<NewEvent> {
         let occurred_at = Some(time::proto(now));
-        let request = AppendRequest {
-            log: self.log.clone(),
-            events: (0..events).map(|_| NewEvent { occurred_at, ..self.event() }).collect(),
-            mode: AppendMode::Atomic as i32,
-            validate_only: false,
+        (0..count).map(|_| NewEvent { occurred_at, ..self.event() }).collect()
+    }
+
+    /// The next batch, for a log and a way to send it.
+    pub fn batch(&mut self, log: &str, way: Way, count: u64, now: Timestamp) -> Prepared {
+        let (log, events) = (log.to_owned(), self.events(count, now));
+        let request = match way {
+            Way::Unary => {
+                let mode = AppendMode::Atomic as i32;
+                AppendRequest { log, events, mode, validate_only: false }.encode_to_vec()
+            }
+            Way::Stream => AppendStreamRequest { log, batch_number: 0, events }.encode_to_vec(),
         };
-        Prepared { request: request.encode_to_vec().into(), events }
+        Prepared { request: request.into(), events: count }
     }
 
     fn event(&mut self) -> NewEvent {
@@ -80,7 +88,7 @@ mod tests {
 
     #[test]
     fn every_example_is_an_event_and_the_families_take_turns() {
-        let made = Generator::new("main").map(|mut it| {
+        let made = Generator::new().map(|mut it| {
             let ids = [it.event(), it.event()].map(|event| event.event_id);
             (it.families.len(), ids)
         });

@@ -3,9 +3,12 @@
 //! Does: generated events in, events out, with as little client work as possible inside the measured
 //! time. Does not: measure the client's own JSON or tables.
 mod append;
+mod ceiling;
 mod generate;
+mod load;
 mod query;
 mod raw;
+mod report;
 
 use clap::Subcommand;
 
@@ -16,6 +19,8 @@ use super::{exit::Exit, failure::Failure};
 pub enum BenchCommand {
     /// Send generated events and measure batches. They stay in the log: use one of its own.
     Append(Box<append::BenchAppendArgs>),
+    /// Measure a server against its own database: bulk load, sequencer, service, and their ratios.
+    Ceiling(Box<ceiling::BenchCeilingArgs>),
     /// Stream events, count them and print none.
     Query(Box<query::BenchQueryArgs>),
 }
@@ -24,6 +29,7 @@ pub enum BenchCommand {
 pub async fn run(command: BenchCommand) -> Result<Exit, Failure> {
     match command {
         BenchCommand::Append(args) => append::run(*args).await,
+        BenchCommand::Ceiling(args) => ceiling::run(*args).await,
         BenchCommand::Query(args) => query::run(*args).await,
     }
 }

@@ -1,15 +1,16 @@
 //! `chancery bench query`: how fast a server streams.
 //!
 //! Does: count messages and bytes as they arrive, undecoded; only the last one, the summary, is read.
-use std::io::Write as _;
-
 use bytes::Bytes;
 use clap::Args;
 use http::uri::PathAndQuery;
 use prost::Message as _;
 use tonic::{Request, Status, client::Grpc};
 
-use super::raw::RawCodec;
+use super::{
+    raw::{Frame, RawCodec},
+    report::{Report, ReportArgs},
+};
 use crate::{
     cli::{
         ambient,
@@ -17,7 +18,6 @@ use crate::{
         exit::Exit,
         failure::Failure,
         filter::FilterArgs,
-        output,
     },
     proto::v1::{QueryRequest, QueryResponse, query_response::Payload},
 };
@@ -29,6 +29,8 @@ pub struct BenchQueryArgs {
     connect: ConnectArgs,
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    report: ReportArgs,
     /// At most this many events; 0 for all.
     #[arg(long, default_value_t = 0, value_name = "N")]
     limit: u64,
@@ -47,7 +49,7 @@ pub async fn run(args: BenchQueryArgs) -> Result<Exit, Failure> {
     client.ready().await.map_err(|error| Status::from_error(error.into()))?;
 
     let start = ambient::start();
-    let request = Request::new(Bytes::from(request.encode_to_vec()));
+    let request = Request::new(Frame::from(Bytes::from(request.encode_to_vec())));
     let path = PathAndQuery::from_static("/chancery.v1.AuditService/Query");
     let mut stream = client.server_streaming(request, path, RawCodec).await?.into_inner();
     let (mut messages, mut bytes, mut last, mut first_after) = (0_u64, 0_u64, Bytes::new(), None);
@@ -66,13 +68,13 @@ pub async fn run(args: BenchQueryArgs) -> Result<Exit, Failure> {
         )));
     };
     let seconds = elapsed.as_secs_f64().max(f64::EPSILON);
-    let mut out = output::stdout();
-    writeln!(out, "events/s        {:.0}", (messages - 1) as f64 / seconds)?;
-    writeln!(out, "MB/s            {:.1}", bytes as f64 / 1e6 / seconds)?;
-    writeln!(out, "first event ms  {:.2}", first_after.unwrap_or_default().as_secs_f64() * 1e3)?;
-    writeln!(out, "events          {}", messages - 1)?;
-    writeln!(out, "scanned         {}", summary.scanned)?;
-    writeln!(out, "seconds         {seconds:.2}")?;
-    out.flush()?;
+    let mut report = Report::default();
+    report.number("events_per_second", (messages - 1) as f64 / seconds, 0);
+    report.number("mb_per_second", bytes as f64 / 1e6 / seconds, 1);
+    report.number("first_event_ms", first_after.unwrap_or_default().as_secs_f64() * 1e3, 2);
+    report.set("events", messages - 1);
+    report.set("scanned", summary.scanned);
+    report.number("seconds", seconds, 2);
+    report.print(args.report)?;
     Ok(Exit::Done)
 }

@@ -1,19 +1,33 @@
 //! A codec that leaves messages as bytes: requests are encoded before the clock runs, and answers are
 //! counted without being decoded.
 //!
-//! Called by: `bench/append.rs`, `bench/query.rs`.
+//! Called by: `bench/load.rs`, `bench/query.rs`.
 use bytes::{Buf as _, BufMut as _, Bytes};
 use tonic::{
     Status,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
+/// An encoded message, in two parts that need not be copied together.
+pub struct Frame {
+    /// Goes first.
+    pub head: Bytes,
+    /// Follows.
+    pub body: Bytes,
+}
+
+impl From<Bytes> for Frame {
+    fn from(body: Bytes) -> Self {
+        Self { head: Bytes::new(), body }
+    }
+}
+
 /// Bytes in, bytes out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RawCodec;
 
 impl Codec for RawCodec {
-    type Encode = Bytes;
+    type Encode = Frame;
     type Decode = Bytes;
     type Encoder = Self;
     type Decoder = Self;
@@ -28,11 +42,12 @@ impl Codec for RawCodec {
 }
 
 impl Encoder for RawCodec {
-    type Item = Bytes;
+    type Item = Frame;
     type Error = Status;
 
-    fn encode(&mut self, message: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        out.put(message);
+    fn encode(&mut self, message: Frame, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.put(message.head);
+        out.put(message.body);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use super::{
     super::{
         Appender, HashMap, HashSet, Key, Known, LogName, QuarantineKey, StoreError, broken, from_sql, to_sql,
     },
-    failed, partitions, quarantine,
+    copy, failed, partitions, quarantine,
 };
 use crate::{
     event::Columns,
@@ -123,6 +123,17 @@ impl Appender for PostgresAppender {
         if !plan.released.is_empty() {
             quarantine::release(&mut self.connection, log, &plan.released).await?;
         }
+        Ok(())
+    }
+
+    async fn bulk_load(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
+        copy::copy(&mut self.connection, log, plan).await?;
+        sqlx::query(include_str!("set_head.sql"))
+            .bind(log.as_str())
+            .bind(to_sql(plan.head.size))
+            .execute(&mut self.connection)
+            .await
+            .map_err(failed)?;
         Ok(())
     }
 

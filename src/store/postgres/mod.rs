@@ -1,6 +1,7 @@
 //! PostgreSQL 15 or newer: the production store. Several replicas may append to one database; the
 //! locked head row decides.
 mod append;
+mod copy;
 mod partitions;
 mod quarantine;
 mod read;
