@@ -19,7 +19,7 @@ use super::{exit::Exit, failure::Failure};
 pub enum BenchCommand {
     /// Send generated events and measure batches. They stay in the log: use one of its own.
     Append(Box<append::BenchAppendArgs>),
-    /// Measure a server against its own database: bulk load, sequencer, service, and their ratios.
+    /// Measure a server against what its database allows.
     Ceiling(Box<ceiling::BenchCeilingArgs>),
     /// Stream events, count them and print none.
     Query(Box<query::BenchQueryArgs>),
