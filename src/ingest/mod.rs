@@ -128,7 +128,7 @@ impl Ingest {
     ) -> Result<Committed, SubmitError> {
         let slot = timeout(ADMISSION_WAIT, self.slot(log)).await.map_err(|_| SubmitError::Overloaded)??;
         let (reply, answer) = oneshot::channel();
-        slot.send(Job { submission, reply, _admission: admission.clone() });
+        slot.send(Job { submission: Arc::clone(&submission), reply, _admission: admission.clone() });
         // The task answers every job it takes; it only vanishes with the process.
         answer.await.unwrap_or(Err(SubmitError::Unknown))
     }

@@ -102,6 +102,8 @@ impl Sequencer {
             Ok(committed) => committed.into_iter().map(Ok).collect(),
             Err(error) => submissions.iter().map(|_| Err(error)).collect(),
         };
+        // The callers hold them too, and free them outside of this task.
+        drop(submissions);
         for ((reply, admission), answer) in replies.into_iter().zip(answers) {
             // The caller may be gone; what it sent is stored all the same.
             let _ = reply.send(answer);

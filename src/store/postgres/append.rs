@@ -1,7 +1,7 @@
 //! Appending to PostgreSQL: a connection of its own, one transaction at a time, whole arrays as bind
 //! parameters.
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use sqlx::{Arguments as _, AssertSqlSafe, PgConnection, Row as _, postgres::PgArguments};
 use uuid::Uuid;
 
 use super::{
@@ -176,7 +176,10 @@ async fn append(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -
     let times = |column: fn(&Columns) -> i64| -> Vec<i64> {
         placed.iter().map(|placed| column(placed.event.columns())).collect()
     };
-    sqlx::query(include_str!("append.sql"))
+    let mut arguments = PgArguments::default();
+    // The columns repeat about as much as a record holds. Too little would be copied as it grows.
+    arguments.reserve(20, placed.iter().map(|placed| 2 * placed.event.record().len() + 512).sum());
+    sqlx::query_with(include_str!("append.sql"), arguments)
         .bind(log.as_str())
         .bind(placed.iter().map(|placed| to_sql(placed.position)).collect::<Vec<_>>())
         .bind(placed.iter().map(|placed| placed.event.record()).collect::<Vec<_>>())
