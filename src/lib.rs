@@ -13,6 +13,7 @@
 //! 6. [`ingest::Ingest::submit`] queues the batch. The log's one task takes what is queued as a group,
 //!    locks the head of the log, asks for known keys, and lets [`ingest::sequencer::plan`] decide
 //!    positions, duplicates and conflicts. One transaction writes it all.
+//!    [`ingest::producers`] decides what that says about the events' producers; the same transaction writes it.
 //! 7. After the commit every caller hears its verdicts, and `grpc::append` makes results of them.
 //!
 //! # One Query through the crate

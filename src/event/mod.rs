@@ -19,6 +19,8 @@ pub use sealed::{
 };
 pub use valid::{RefusedEvent, ValidEvent, admit};
 
+use crate::proto::v1::NewEvent;
+
 /// The default log.
 pub const DEFAULT_LOG: &str = "main";
 
@@ -85,6 +87,23 @@ impl Producer {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// An event's place in its producer's own numbering.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sequence {
+    /// Which run of the numbering; 0 when the producer does not say.
+    pub epoch: u64,
+    /// At most 2^63 - 1, like the epoch.
+    pub number: u64,
+}
+
+impl Sequence {
+    /// That of a checked event, when it has a number.
+    fn of(event: &NewEvent) -> Option<Self> {
+        let epoch = event.producer_epoch.unwrap_or_default();
+        event.producer_sequence.map(|number| Self { epoch, number })
     }
 }
 

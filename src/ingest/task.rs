@@ -3,7 +3,11 @@
 //! The group grows by itself while the previous commit is in flight; there is no timer. A connection
 //! that failed is dropped, never used again. After a failure during COMMIT the outcome is unknown:
 //! the same group runs again on a fresh connection, and the stored keys tell what was committed.
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::mpsc,
@@ -12,11 +16,12 @@ use tokio::{
 
 use super::{
     Committed, Job, SubmitError,
-    sequencer::{self, Submission},
+    producers::{Group, Noted},
+    sequencer::{self, Plan, Submission},
 };
 use crate::{
     event::LogName,
-    store::{Appender, Store, StoreError},
+    store::{Appender, ProducerWrites, Store, StoreError},
     telemetry::Metrics,
 };
 
@@ -141,11 +146,21 @@ impl Sequencer {
         let late =
             |what: &str, limit: Duration| format!("{what} took longer than {} s", limit.as_secs()).into();
         let written = timeout(WRITE_LIMIT, self.write(group)).await;
-        let (committed, appender) =
+        let (committed, noted, appender) =
             written.map_err(|_| StoreError::Unavailable(late("a transaction", WRITE_LIMIT)))??;
         if let Some(appender) = appender {
             let done = timeout(COMMIT_LIMIT, appender.commit()).await;
             done.map_err(|_| StoreError::StateUnknown(late("a commit", COMMIT_LIMIT)))??;
+        }
+        for each in &noted {
+            let sequences = each.sequences;
+            self.metrics.producers.seen(each.producer.as_str(), each.last_seen);
+            self.metrics.producers.sequences(
+                each.producer.as_str(),
+                sequences.gaps,
+                sequences.missing,
+                sequences.late,
+            );
         }
         Ok(committed)
     }
@@ -154,7 +169,7 @@ impl Sequencer {
     async fn write(
         &mut self,
         group: &[Arc<Submission>],
-    ) -> Result<(Vec<Committed>, Option<&mut Box<dyn Appender>>), StoreError> {
+    ) -> Result<(Vec<Committed>, Vec<Noted>, Option<&mut Box<dyn Appender>>), StoreError> {
         let appender = match &mut self.appender {
             Some(appender) => appender,
             empty => empty.insert(self.store.appender().await?),
@@ -166,15 +181,36 @@ impl Sequencer {
             true => HashSet::new(),
             false => appender.live(&self.log, &rows).await?,
         };
-        let plan = sequencer::plan(head, &known, &live, group);
+        let mut plan = sequencer::plan(head, &known, &live, group);
         let nothing = plan.is_empty();
+        let mut noted = Vec::new();
         if nothing {
             appender.rollback().await?;
         } else {
+            (plan.producers, noted) = producers(appender.as_mut(), &self.log, &plan).await?;
             appender.write(&self.log, &plan).await?;
         }
         let tree_size = plan.head.size;
         let committed = plan.verdicts.into_iter().map(|verdicts| Committed { verdicts, tree_size }).collect();
-        Ok((committed, (!nothing).then_some(appender)))
+        Ok((committed, noted, (!nothing).then_some(appender)))
     }
+}
+
+/// Keeps the quarantined events of a plan, and decides what it says about producers.
+async fn producers(
+    appender: &mut dyn Appender,
+    log: &LogName,
+    plan: &Plan<'_>,
+) -> Result<(ProducerWrites, Vec<Noted>), StoreError> {
+    let kept = match plan.quarantined.is_empty() {
+        true => HashSet::new(),
+        false => appender.keep(log, &plan.quarantined).await?,
+    };
+    let mut group = Group::of(plan, &kept);
+    let runs = group.runs();
+    let stored = match runs.is_empty() {
+        true => HashMap::new(),
+        false => appender.epochs(log, &runs).await?,
+    };
+    Ok(group.writes(stored))
 }

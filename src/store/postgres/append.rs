@@ -6,12 +6,13 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Appender, HashMap, HashSet, Key, Known, LogName, QuarantineKey, StoreError, broken, from_sql, to_sql,
+        Appender, EpochKey, HashMap, HashSet, Key, Known, LogName, QuarantineKey, Quarantined, Run,
+        StoreError, StoredEpoch, broken, from_sql, to_sql,
     },
-    failed, partitions, quarantine,
+    failed, partitions, producers, quarantine,
 };
 use crate::{
-    event::Columns,
+    event::{Columns, Producer},
     ingest::sequencer::{Head, Plan},
 };
 
@@ -119,6 +120,22 @@ impl Appender for PostgresAppender {
         quarantine::live(&mut self.connection, log, rows).await
     }
 
+    async fn keep(
+        &mut self,
+        log: &LogName,
+        events: &[(&Producer, &Quarantined)],
+    ) -> Result<HashSet<QuarantineKey>, StoreError> {
+        quarantine::keep(&mut self.connection, log, events).await
+    }
+
+    async fn epochs(
+        &mut self,
+        log: &LogName,
+        runs: &[Run],
+    ) -> Result<HashMap<EpochKey, StoredEpoch>, StoreError> {
+        producers::epochs(&mut self.connection, log, runs).await
+    }
+
     async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
         if !plan.placed.is_empty() {
             insert_events(&mut self.connection, log, plan).await?;
@@ -130,12 +147,10 @@ impl Appender for PostgresAppender {
                 .await
                 .map_err(failed)?;
         }
-        if !plan.quarantined.is_empty() {
-            keep(&mut self.connection, log, plan).await?;
-        }
         if !plan.released.is_empty() {
             quarantine::release(&mut self.connection, log, &plan.released).await?;
         }
+        producers::write(&mut self.connection, log, &plan.producers).await?;
         Ok(())
     }
 
@@ -207,23 +222,6 @@ async fn insert_keys(
         .bind(placed.iter().map(|placed| placed.event.event_id()).collect::<Vec<_>>())
         .bind(placed.iter().map(|placed| to_sql(placed.position)).collect::<Vec<_>>())
         .bind(placed.iter().map(|placed| placed.event.content_hash().as_slice()).collect::<Vec<_>>())
-        .execute(connection)
-        .await
-        .map_err(failed)?;
-    Ok(())
-}
-
-async fn keep(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
-    let kept = &plan.quarantined;
-    sqlx::query(include_str!("quarantine.sql"))
-        .bind(log.as_str())
-        .bind(kept.iter().map(|(producer, _)| producer.as_str()).collect::<Vec<_>>())
-        .bind(kept.iter().map(|(_, event)| event.event_id).collect::<Vec<_>>())
-        .bind(kept.iter().map(|(_, event)| event.content_hash.as_slice()).collect::<Vec<_>>())
-        .bind(kept.iter().map(|(_, event)| event.received_at).collect::<Vec<_>>())
-        .bind(kept.iter().map(|(_, event)| event.reason).collect::<Vec<_>>())
-        .bind(kept.iter().map(|(_, event)| event.description.as_str()).collect::<Vec<_>>())
-        .bind(kept.iter().map(|(_, event)| event.submitted.as_slice()).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map_err(failed)?;

@@ -2,6 +2,8 @@
 //! locked head row decides.
 mod append;
 mod partitions;
+mod producer_list;
+mod producers;
 mod quarantine;
 mod read;
 
@@ -15,9 +17,9 @@ use sqlx::{
 };
 
 use super::{
-    Appender, CountRequest, Counted, Discard, HashMap, Key, Known, LogName, PageRequest, QuarantineCursor,
-    QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow, Store, StoreError, StoredEvent,
-    from_sql, sql::Dialect,
+    Appender, CountRequest, Counted, Discard, HashMap, Key, Known, LastSeen, LogName, PageRequest, Producer,
+    ProducerDetail, ProducerPage, ProducerRow, QuarantineCursor, QuarantineFilter, QuarantineKey,
+    QuarantinePage, QuarantinedRow, Store, StoreError, StoredEvent, from_sql, sql::Dialect,
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
@@ -161,6 +163,22 @@ impl Store for PostgresStore {
     ) -> Result<(), StoreError> {
         let mut connection = self.readers.acquire().await.map_err(failed)?;
         quarantine::discard(&mut connection, log, rows, discard).await
+    }
+
+    async fn producers(&self, page: &ProducerPage<'_>) -> Result<Vec<ProducerRow>, StoreError> {
+        producer_list::page(&self.readers, page).await
+    }
+
+    async fn producer(
+        &self,
+        log: &LogName,
+        producer: &Producer,
+    ) -> Result<Option<ProducerDetail>, StoreError> {
+        producer_list::detail(&self.readers, log, producer).await
+    }
+
+    async fn last_seen(&self, most: u32) -> Result<LastSeen, StoreError> {
+        producer_list::last_seen(&self.readers, most).await
     }
 
     async fn shared_value(&self, name: &'static str, proposed: &[u8]) -> Result<Vec<u8>, StoreError> {
