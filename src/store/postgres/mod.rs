@@ -103,7 +103,11 @@ impl Store for PostgresStore {
     }
 
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError> {
-        let mut connection = self.options.connect().await.map_err(failed)?;
+        // An append looks rows up by key and never reads a table through. A plan made while a table was empty
+        // would, for as long as it is kept: tables that fill and empty again, such as the gaps of producers,
+        // are vacuumed to no page at all.
+        let options = self.options.clone().options([("enable_seqscan", "off")]);
+        let mut connection = options.connect().await.map_err(failed)?;
         append::insist_on_durability(&mut connection).await?;
         Ok(Box::new(append::PostgresAppender::new(connection)))
     }
