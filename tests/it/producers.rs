@@ -86,6 +86,10 @@ fn counts_and_last_position_are_those_of_the_log() {
             assert_eq!(counts(&now), (3, 0, Some(3)));
             let at = |time: Option<pbjson_types::Timestamp>| time.map(|at| (at.seconds, at.nanos));
             assert!(at(now.last_seen) > at(read[0].last_seen) && now.first_seen == read[0].first_seen);
+            // A quarantined event has no position, and leaves that of the newest stored one.
+            append(&mut audit, batch("cms-1", vec![token("NO_SUCH_TYPE")])).await;
+            let now = get(&mut producers, "cms-1").await.producer.expect("a producer");
+            assert_eq!(counts(&now), (3, 1, Some(3)));
             assert_exact(&store).await;
         });
     }
@@ -118,15 +122,32 @@ fn a_replay_moves_an_event_and_is_no_sign_of_life() {
         let server = Server::start_with(&store, &["--catalog", &path.display().to_string()]);
         block_on(async {
             let mut producers = server.producers().await;
-            // Two at once, so that one group may hold a row twice.
+            // Two at once, in one group: both wait behind an append that waits for the database.
+            let mut other = Database::open(&store).await;
+            append(&mut server.audit().await, batch("other", vec![hold("x")])).await;
+            match kind {
+                Kind::Sqlite => other.run("BEGIN IMMEDIATE").await,
+                Kind::Postgres => {
+                    other.run("BEGIN").await;
+                    other.run("SELECT size FROM log_head FOR UPDATE").await;
+                }
+            }
+            let mut audit = server.audit().await;
+            let waiting = async { append(&mut audit, batch("other", vec![hold("x")])).await };
             let replay = || async {
+                tokio::time::sleep(Duration::from_millis(500)).await;
                 let request = ReplayQuarantinedRequest { all: true, ..ReplayQuarantinedRequest::default() };
-                server.quarantine().await.replay_quarantined(request).await.expect("a replay");
+                server.quarantine().await.replay_quarantined(request).await.expect("a replay").into_inner()
             };
-            tokio::join!(replay(), replay());
+            let release = async {
+                tokio::time::sleep(Duration::from_millis(1_500)).await;
+                other.run("ROLLBACK").await;
+            };
+            let (_, one, two, ()) = tokio::join!(waiting, replay(), replay(), release);
+            assert_eq!((one.results.len(), two.results.len()), (2, 2), "both have replayed the same rows");
             let after = get(&mut producers, "vault").await;
             let moved = after.producer.clone().expect("a producer");
-            assert_eq!(counts(&moved), (2, 0, Some(1)));
+            assert_eq!(counts(&moved), (2, 0, Some(3)));
             assert_eq!((moved.first_seen, moved.last_seen), (producer.first_seen, producer.last_seen));
             assert_eq!((&after.epochs, &after.gaps), (&before.epochs, &before.gaps));
             assert_exact(&store).await;

@@ -33,6 +33,7 @@ pub async fn list(producers: &mut Producers, mut request: ListProducersRequest) 
         if page.next_page_token.is_empty() {
             return listed;
         }
+        assert_ne!(page.next_page_token, request.page_token, "the list goes on");
         request.page_token = page.next_page_token;
     }
 }
