@@ -4,10 +4,11 @@ use std::{env, error::Error, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 4] = [
+const PROTOS: [&str; 5] = [
     "chancery/v1/event.proto",
     "chancery/v1/audit_service.proto",
     "chancery/v1/catalog_service.proto",
+    "chancery/v1/producer_service.proto",
     "chancery/v1/quarantine_service.proto",
 ];
 

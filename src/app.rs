@@ -19,7 +19,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{ConfigError, MigrateArgs, ServeArgs, ServeConfig},
     grpc::{audit::Audit, catalog::CatalogRpc},
-    ingest::Ingest,
+    ingest::{self, Ingest},
     query::token::Tokens,
     server::{self, ServeError, admin},
     store::{self, Store, StoreError, StoreUrl},
@@ -138,6 +138,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     report(&health, true).await;
     let watching = tokio::spawn(watch_health(Arc::clone(&store), health.clone(), ready_sender.clone()));
 
+    let noticing = tokio::spawn(ingest::silence::watch(Arc::clone(&store), Arc::clone(&metrics)));
+
     let http_stop = CancellationToken::new();
     let admin = admin::serve(http, admin::Admin { metrics, ready }, http_stop.clone().cancelled_owned());
     let admin = tokio::spawn(admin);
@@ -166,6 +168,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     }
     tracing::info!("draining");
     watching.abort();
+    noticing.abort();
     ready_sender.send_replace(false);
     report(&health, false).await;
     let drained = async {

@@ -14,6 +14,7 @@
 //!    borrows a connection, locks the head of the log, and lets [`ingest::sequencer::plan`] decide
 //!    positions, duplicates and conflicts. One transaction writes it all. Stored keys are only looked up
 //!    when the unique key of the store has told that there are some.
+//!    [`ingest::producers`] decides what that says about the events' producers; the same transaction writes it.
 //! 7. After the commit every caller hears its verdicts, and `grpc::append` makes results of them.
 //!
 //! # One Query through the crate

@@ -15,7 +15,7 @@ use tonic::{
 use super::{failure::Failure, time};
 use crate::proto::v1::{
     audit_service_client::AuditServiceClient, catalog_service_client::CatalogServiceClient,
-    quarantine_service_client::QuarantineServiceClient,
+    producer_service_client::ProducerServiceClient, quarantine_service_client::QuarantineServiceClient,
 };
 
 /// Where a server listens unless it is told otherwise.
@@ -126,6 +126,11 @@ impl Connection {
     /// A client of CatalogService.
     pub fn catalog(&self) -> CatalogServiceClient<Service> {
         CatalogServiceClient::new(self.service()).max_decoding_message_size(DECODE_LIMIT)
+    }
+
+    /// A client of ProducerService.
+    pub fn producers(&self) -> ProducerServiceClient<Service> {
+        ProducerServiceClient::new(self.service()).max_decoding_message_size(DECODE_LIMIT)
     }
 
     /// A client of QuarantineService.

@@ -16,6 +16,7 @@ mod failure;
 mod filter;
 mod names;
 mod output;
+mod producers;
 mod quarantine;
 mod query;
 mod time;
@@ -53,6 +54,8 @@ enum Command {
     /// Look up what an event code and its fields mean.
     #[command(subcommand)]
     Catalog(catalog::CatalogCommand),
+    /// See when producers were last heard of, and what they have lost.
+    Producers(Box<producers::ProducersArgs>),
     /// Look after the events that the catalog refused.
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
@@ -76,6 +79,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Query(args) => query::run(*args).await,
         Command::Count(args) => count::run(*args).await,
         Command::Catalog(command) => catalog::run(command).await,
+        Command::Producers(args) => producers::run(*args).await,
         Command::Quarantine(command) => quarantine::run(command).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Completions { shell } => completions(shell),

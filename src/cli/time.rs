@@ -78,6 +78,22 @@ pub fn column(instant: Option<&pbjson_types::Timestamp>) -> String {
     of(instant).map_or_else(String::new, |it| it.strftime("%Y-%m-%d %H:%M:%S.%3f").to_string())
 }
 
+/// How long ago an instant was, with its two largest units: `3d4h`, `2m5s`, `0s`. Empty for an absent one;
+/// `0s` for one that is still to come by this machine's clock.
+pub fn ago(instant: Option<&pbjson_types::Timestamp>, now: Timestamp) -> String {
+    let Some(instant) = of(instant) else { return String::new() };
+    let seconds = u64::try_from(now.duration_since(instant).as_secs()).unwrap_or_default();
+    let (m, h, d) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    let (large, small) = match (d, h, m) {
+        (0, 0, 0) => ((seconds, "s"), (0, "")),
+        (0, 0, _) => ((m, "m"), (seconds % 60, "s")),
+        (0, _, _) => ((h, "h"), (m % 60, "m")),
+        _ => ((d, "d"), (h % 24, "h")),
+    };
+    let rest = if small.0 > 0 { format!("{}{}", small.0, small.1) } else { String::new() };
+    format!("{}{}{rest}", large.0, large.1)
+}
+
 fn of(instant: Option<&pbjson_types::Timestamp>) -> Option<Timestamp> {
     instant.and_then(|it| Timestamp::new(it.seconds, it.nanos).ok())
 }
@@ -111,6 +127,27 @@ mod tests {
             assert!(at(text).is_err(), "{text}");
         }
         assert!(at("9999999999d").is_err());
+    }
+
+    #[test]
+    fn a_span_back_has_two_units_at_most() {
+        let now = Timestamp::from_second(1_000_000).unwrap_or_default();
+        let ago = |seconds: i64| {
+            super::ago(Some(&pbjson_types::Timestamp { seconds: 1_000_000 - seconds, nanos: 0 }), now)
+        };
+        for (seconds, text) in [
+            (0, "0s"),
+            (-5, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (125, "2m5s"),
+            (3_605, "1h"),
+            (93_784, "1d2h"),
+            (86_400, "1d"),
+        ] {
+            assert_eq!(ago(seconds), text);
+        }
+        assert_eq!(super::ago(None, now), "");
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod new;
 mod sealed;
 mod valid;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 pub use new::ParsedEvent;
 pub use sealed::{
@@ -19,12 +19,14 @@ pub use sealed::{
 };
 pub use valid::{RefusedEvent, ValidEvent, admit};
 
+use crate::proto::v1::NewEvent;
+
 /// The default log.
 pub const DEFAULT_LOG: &str = "main";
 
 /// Name of a log: 1 to 64 of `a-z 0-9 - _ .`, beginning with a letter or digit.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct LogName(String);
+pub struct LogName(Arc<str>);
 
 impl LogName {
     /// Checks a name as submitted; the empty name is the default log.
@@ -33,7 +35,7 @@ impl LogName {
     /// What a name may be.
     pub fn parse(name: &str) -> Result<Self, &'static str> {
         if name.is_empty() {
-            return Ok(Self(DEFAULT_LOG.to_owned()));
+            return Ok(Self(DEFAULT_LOG.into()));
         }
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
         let first =
@@ -43,7 +45,7 @@ impl LogName {
                 "a log name has 1 to 64 characters of a-z, 0-9, \"-\", \"_\" and \".\", beginning with a letter or a digit",
             );
         }
-        Ok(Self(name.to_owned()))
+        Ok(Self(name.into()))
     }
 
     /// The name.
@@ -58,9 +60,9 @@ impl fmt::Display for LogName {
     }
 }
 
-/// Who sent an event, as the server knows it.
+/// Who sent an event, as the server knows it. Cheap to clone: every event of a group does.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Producer(String);
+pub struct Producer(Arc<str>);
 
 impl Producer {
     /// Checks a producer's name.
@@ -74,17 +76,34 @@ impl Producer {
                 "a producer name has 1 to 128 characters of A-Z, a-z, 0-9, \"-\", \"_\", \".\", \":\", \"/\" and \"@\"",
             );
         }
-        Ok(Self(name.to_owned()))
+        Ok(Self(name.into()))
     }
 
     /// The producer of a caller that does not say who it is.
     pub fn anonymous() -> Self {
-        Self("anonymous".to_owned())
+        Self("anonymous".into())
     }
 
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// An event's place in its producer's own numbering.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sequence {
+    /// Which run of the numbering; 0 when the producer does not say.
+    pub epoch: u64,
+    /// At most 2^63 - 1, like the epoch.
+    pub number: u64,
+}
+
+impl Sequence {
+    /// That of a checked event, when it has a number.
+    fn of(event: &NewEvent) -> Option<Self> {
+        let epoch = event.producer_epoch.unwrap_or_default();
+        event.producer_sequence.map(|number| Self { epoch, number })
     }
 }
 

@@ -4,7 +4,7 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{LogName, Producer, timestamp, valid::ValidEvent};
+use super::{LogName, Producer, Sequence, timestamp, valid::ValidEvent};
 use crate::proto::v1;
 
 /// What the server asserts about the receipt of an event.
@@ -23,6 +23,7 @@ pub struct SealedEvent {
     leaf_hash: [u8; 32],
     event_id: Uuid,
     content_hash: [u8; 32],
+    sequence: Option<Sequence>,
     columns: Columns,
     warnings: Vec<v1::Warning>,
 }
@@ -52,6 +53,7 @@ pub fn seal(valid: ValidEvent, receipt: &Receipt<'_>) -> SealedEvent {
     receipt.producer.as_str().clone_into(&mut event.producer);
     event.received_at = Some(timestamp(receipt.received_at));
     let record = event.encode_to_vec();
+    let sequence = event.source.as_ref().and_then(Sequence::of);
     let columns = Columns {
         family: family as i32,
         outcome: outcome as i32,
@@ -72,6 +74,7 @@ pub fn seal(valid: ValidEvent, receipt: &Receipt<'_>) -> SealedEvent {
         record,
         event_id,
         content_hash,
+        sequence,
         columns,
         warnings: event.warnings,
     }
@@ -96,6 +99,11 @@ impl SealedEvent {
     /// What a second event with the same id is compared with.
     pub const fn content_hash(&self) -> &[u8; 32] {
         &self.content_hash
+    }
+
+    /// The producer's number of it.
+    pub const fn sequence(&self) -> Option<Sequence> {
+        self.sequence
     }
 
     /// The columns.

@@ -3,7 +3,7 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{new::ParsedEvent, timestamp};
+use super::{Sequence, new::ParsedEvent, timestamp};
 use crate::{
     catalog::{Catalog, Classified, Draft, Suggestions, rejection::Rejection, secret},
     proto::v1::{self, NewEvent},
@@ -45,6 +45,8 @@ pub struct RefusedEvent {
     pub rejection: Rejection,
     /// What a second event with the same id is compared with.
     pub content_hash: [u8; 32],
+    /// The producer's number of it.
+    pub sequence: Option<Sequence>,
     /// The event as submitted, after the secret policy, encoded.
     pub submitted: Vec<u8>,
 }
@@ -67,7 +69,10 @@ pub fn admit(
     let content_hash = Sha256::digest(&submitted).into();
     match catalog.classify(&event, parameters.as_ref(), suggestions) {
         Ok(classified) => Ok(valid(catalog, event_id, occurred_at, content_hash, event, classified)),
-        Err(rejection) => Err(Box::new(RefusedEvent { event_id, rejection, content_hash, submitted })),
+        Err(rejection) => {
+            let sequence = Sequence::of(&event);
+            Err(Box::new(RefusedEvent { event_id, rejection, content_hash, sequence, submitted }))
+        }
     }
 }
 

@@ -268,6 +268,7 @@ pub(super) fn check(
                     event_id: refused.event_id,
                     content_hash: refused.content_hash,
                     received_at: receipt.received_at,
+                    sequence: refused.sequence,
                     reason: refused.rejection.reason.as_str(),
                     description: refused.rejection.message(),
                     submitted: refused.submitted,

@@ -5,6 +5,7 @@ mod append_stream;
 pub mod audit;
 pub mod catalog;
 mod convert;
+pub mod producer;
 pub mod quarantine;
 mod replay;
 pub mod status;

@@ -1,11 +1,14 @@
 //! Ingest: from sealed events to acked positions.
 //!
-//! `sequencer` decides (pure), `task` runs the decision in a transaction, one task per log and replica,
-//! over connections that `appenders` lends. [`Ingest`] is the door: a bounded queue per log. A caller's
-//! future may be dropped at any time; what was queued is committed all the same, because the task is not
-//! tied to it. Callers: `grpc::audit`.
+//! `sequencer` and `producers` decide (pure), `task` runs the decision in a transaction, one task per log
+//! and replica, over connections that `appenders` lends. [`Ingest`] is the door: a bounded queue per log. A
+//! caller's future may be dropped at any time; what was queued is committed all the same, because the task
+//! is not tied to it. Callers: `grpc::audit`.
 mod appenders;
+mod gaps;
+pub mod producers;
 pub mod sequencer;
+pub mod silence;
 mod task;
 
 use std::{

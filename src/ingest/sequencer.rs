@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     event::{Producer, SealedEvent},
-    store::{Key, Known, Placed, QuarantineKey, Quarantined},
+    store::{Key, Known, Placed, ProducerWrites, QuarantineKey, Quarantined},
 };
 
 /// A log's head.
@@ -95,6 +95,8 @@ pub struct Plan<'a> {
     pub quarantined: Vec<(&'a Producer, &'a Quarantined)>,
     /// Rows that leave the quarantine, because their events are in the log.
     pub released: Vec<QuarantineKey>,
+    /// What becomes of the tables of producers: see `producers`.
+    pub producers: ProducerWrites,
     /// The head after the write.
     pub head: Head,
     /// Per submission, per entry.
@@ -165,6 +167,7 @@ pub fn plan<'a>(
         placed: Vec::new(),
         quarantined: Vec::new(),
         released: Vec::new(),
+        producers: ProducerWrites::default(),
         head,
         verdicts: Vec::new(),
     };
@@ -204,10 +207,10 @@ pub fn plan<'a>(
                 verdicts.push(Verdict::NotAttempted);
                 continue;
             }
-            let event = match entry {
-                Entry::Event(event) => event.as_ref(),
+            let (event, replayed) = match entry {
+                Entry::Event(event) => (event.as_ref(), false),
                 Entry::Replayed(replayed) => match &replayed.judged {
-                    Ok(event) => event,
+                    Ok(event) => (event, true),
                     Err(_) => {
                         verdicts.push(Verdict::Quarantined);
                         continue;
@@ -221,7 +224,7 @@ pub fn plan<'a>(
             };
             let position = plan.head.size;
             plan.head.size += 1;
-            plan.placed.push(Placed { position, producer: &submission.producer, event });
+            plan.placed.push(Placed { position, producer: &submission.producer, event, replayed });
             plan.released.extend(row);
             verdicts.push(Verdict::Accepted { position });
             own_keys.push(key.clone());

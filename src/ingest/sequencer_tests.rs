@@ -90,6 +90,7 @@ fn submission(catalog: &Catalog, (first, atomic, events): &SubmissionSpec) -> Ar
             event_id: event.event_id(),
             content_hash: *event.content_hash(),
             received_at: 1,
+            sequence: None,
             reason: "UNKNOWN_EVENT_CODE",
             description: String::new(),
             submitted: Vec::new(),

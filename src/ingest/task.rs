@@ -21,9 +21,14 @@ use tokio::{
 use super::{
     Committed, Job, SubmitError,
     appenders::{Appenders, Lease},
-    sequencer::{self, Submission},
+    producers::{Group, Noted},
+    sequencer::{self, Plan, Submission},
 };
-use crate::{event::LogName, store::StoreError, telemetry::Metrics};
+use crate::{
+    event::LogName,
+    store::{Appender, ProducerWrites, StoreError},
+    telemetry::Metrics,
+};
 
 /// Events of one transaction: enough to make the commit's fsync cheap per event, few enough that a
 /// transaction stays below some 50 ms.
@@ -159,12 +164,22 @@ impl Sequencer {
         let late =
             |what: &str, limit: Duration| format!("{what} took longer than {} s", limit.as_secs()).into();
         let written = timeout(WRITE_LIMIT, self.write(group)).await;
-        let (committed, lease) =
+        let (committed, noted, lease) =
             written.map_err(|_| StoreError::Unavailable(late("a transaction", WRITE_LIMIT)))??;
         if let Some(mut lease) = lease {
             let done = timeout(COMMIT_LIMIT, lease.appender.commit()).await;
             done.map_err(|_| StoreError::StateUnknown(late("a commit", COMMIT_LIMIT)))??;
             lease.give_back();
+        }
+        for each in &noted {
+            let sequences = each.sequences;
+            self.metrics.producers.seen(each.producer.as_str(), each.last_seen);
+            self.metrics.producers.sequences(
+                each.producer.as_str(),
+                sequences.gaps,
+                sequences.missing,
+                sequences.late,
+            );
         }
         Ok(committed)
     }
@@ -173,7 +188,7 @@ impl Sequencer {
     async fn write(
         &mut self,
         group: &[Arc<Submission>],
-    ) -> Result<(Vec<Committed>, Option<Lease>), StoreError> {
+    ) -> Result<(Vec<Committed>, Vec<Noted>, Option<Lease>), StoreError> {
         let mut lease = self.appenders.borrow().await?;
         let appender = &mut lease.appender;
         let head = appender.begin(&self.log).await?;
@@ -190,16 +205,18 @@ impl Sequencer {
             true => HashSet::new(),
             false => appender.live(&self.log, &rows).await?,
         };
-        let plan = sequencer::plan(head, &known, &live, group);
+        let mut plan = sequencer::plan(head, &known, &live, group);
         if !known.is_empty() {
             self.wary = WARY_GROUPS;
         }
         let tree_size = plan.head.size;
+        let mut noted = Vec::new();
         let lease = if plan.is_empty() {
             appender.rollback().await?;
             lease.give_back();
             None
         } else {
+            (plan.producers, noted) = producers(appender.as_mut(), &self.log, &plan).await?;
             match appender.write(&self.log, &plan).await {
                 Ok(()) => Some(lease),
                 Err(StoreError::KeyTaken) => {
@@ -211,6 +228,25 @@ impl Sequencer {
             }
         };
         let committed = plan.verdicts.into_iter().map(|verdicts| Committed { verdicts, tree_size }).collect();
-        Ok((committed, lease))
+        Ok((committed, noted, lease))
     }
+}
+
+/// Keeps the quarantined events of a plan, and decides what it says about producers.
+async fn producers(
+    appender: &mut dyn Appender,
+    log: &LogName,
+    plan: &Plan<'_>,
+) -> Result<(ProducerWrites, Vec<Noted>), StoreError> {
+    let kept = match plan.quarantined.is_empty() {
+        true => HashSet::new(),
+        false => appender.keep(log, &plan.quarantined).await?,
+    };
+    let mut group = Group::of(plan, &kept);
+    let runs = group.runs();
+    let stored = match runs.is_empty() {
+        true => HashMap::new(),
+        false => appender.epochs(log, &runs).await?,
+    };
+    Ok(group.writes(stored))
 }

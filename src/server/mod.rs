@@ -22,6 +22,7 @@ use crate::{
     grpc::{
         audit::{Audit, AuditRpc},
         catalog::CatalogRpc,
+        producer::ProducerRpc,
         quarantine::QuarantineRpc,
     },
     proto::{
@@ -29,13 +30,14 @@ use crate::{
         v1::{
             audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT},
             catalog_service_server::{CatalogServiceServer, SERVICE_NAME as CATALOG},
+            producer_service_server::{ProducerServiceServer, SERVICE_NAME as PRODUCER},
             quarantine_service_server::{QuarantineServiceServer, SERVICE_NAME as QUARANTINE},
         },
     },
 };
 
 /// Services whose health is reported by name; the empty name is the whole server.
-pub const SERVICES: [&str; 4] = ["", AUDIT, CATALOG, QUARANTINE];
+pub const SERVICES: [&str; 5] = ["", AUDIT, CATALOG, PRODUCER, QUARANTINE];
 /// Concurrent calls on one connection.
 const MAX_STREAMS: u32 = 128;
 /// Streams that the server may reset before it closes the connection.
@@ -87,6 +89,10 @@ pub async fn serve_grpc(
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .layer(oversize::OversizeLayer)
         .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
+        .add_service(
+            ProducerServiceServer::new(ProducerRpc(Arc::clone(&audit)))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
         .add_service(
             QuarantineServiceServer::new(QuarantineRpc(Arc::clone(&audit)))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),

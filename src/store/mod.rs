@@ -7,6 +7,8 @@
 //! task: a write must never share a connection with a request that may be dropped half-way. Reads go
 //! through a pool, in short statements, never inside a long transaction.
 mod postgres;
+mod producer_columns;
+mod producers;
 mod quarantine;
 mod sql;
 mod sqlite;
@@ -19,6 +21,10 @@ use std::{
 };
 
 use async_trait::async_trait;
+pub use producers::{
+    Epoch, EpochKey, EpochRow, Gap, LastSeen, ProducerDelta, ProducerDetail, ProducerPage, ProducerRow,
+    ProducerWrites, Run, StoredEpoch,
+};
 pub use quarantine::{
     Discard, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow,
 };
@@ -26,7 +32,7 @@ pub use url::StoreUrl;
 use uuid::Uuid;
 
 use crate::{
-    event::{LogName, Producer, SealedEvent},
+    event::{LogName, Producer, SealedEvent, Sequence},
     ingest::sequencer::{Head, Plan},
     query::predicate::Predicate,
 };
@@ -158,6 +164,8 @@ pub struct Quarantined {
     pub event_id: Uuid,
     pub content_hash: [u8; 32],
     pub received_at: i64,
+    /// The producer's number of it.
+    pub sequence: Option<Sequence>,
     pub reason: &'static str,
     pub description: String,
     pub submitted: Vec<u8>,
@@ -204,6 +212,16 @@ pub trait Store: Send + Sync {
         rows: &[QuarantineKey],
         discard: &Discard,
     ) -> Result<(), StoreError>;
+    /// One page of the producers, by log and name.
+    async fn producers(&self, page: &ProducerPage<'_>) -> Result<Vec<ProducerRow>, StoreError>;
+    /// One producer of a log with its newest epochs and gaps.
+    async fn producer(
+        &self,
+        log: &LogName,
+        producer: &Producer,
+    ) -> Result<Option<ProducerDetail>, StoreError>;
+    /// When producers were last seen, over all logs: those `most` that were known first.
+    async fn last_seen(&self, most: u32) -> Result<LastSeen, StoreError>;
     /// The value of this name that all replicas share: the stored one, or `proposed` stored now.
     async fn shared_value(&self, name: &'static str, proposed: &[u8]) -> Result<Vec<u8>, StoreError>;
     /// Ends the read pool.
@@ -226,8 +244,21 @@ pub trait Appender: Send {
         log: &LogName,
         rows: &[QuarantineKey],
     ) -> Result<HashSet<QuarantineKey>, StoreError>;
-    /// Writes a plan: events, keys, quarantined events, rows that leave the quarantine, and the new head.
-    /// `KeyTaken` when one of the events is stored already, after which only `rollback` may follow.
+    /// Keeps quarantined events, and returns those that were not kept before.
+    async fn keep(
+        &mut self,
+        log: &LogName,
+        events: &[(&Producer, &Quarantined)],
+    ) -> Result<HashSet<QuarantineKey>, StoreError>;
+    /// The epochs of these runs that are stored, with those of their gaps that overlap the runs.
+    async fn epochs(
+        &mut self,
+        log: &LogName,
+        runs: &[Run],
+    ) -> Result<HashMap<EpochKey, StoredEpoch>, StoreError>;
+    /// Writes a plan: events, keys, rows that leave the quarantine, what is known of producers, and the new
+    /// head. Quarantined events are kept before, by [`Appender::keep`]. `KeyTaken` when one of the events is
+    /// stored already, after which only `rollback` may follow.
     async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError>;
     /// Writes the same events and keys by the fastest bulk load that the database has: what `write` is
     /// measured by.
@@ -243,6 +274,8 @@ pub struct Placed<'a> {
     pub position: u64,
     pub producer: &'a Producer,
     pub event: &'a SealedEvent,
+    /// Whether it comes from the quarantine.
+    pub replayed: bool,
 }
 
 /// Connects to the store that a URL names.

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use uuid::Uuid;
 
 use super::{
-    CountRequest, PageRequest, PageStart, QuarantineCursor, QuarantineFilter, QuarantinePage, to_sql,
+    CountRequest, PageRequest, PageStart, ProducerPage, QuarantineCursor, QuarantineFilter, QuarantinePage,
+    to_sql,
 };
 use crate::{
     event::{ATTRIBUTE_MARK, LogName, attribute_escaped, attribute_needle},
@@ -215,6 +216,42 @@ pub fn quarantine_count(
         "-- quarantine_count: number of rows of the quarantine\nSELECT count(*) FROM quarantine WHERE ",
     );
     statement.quarantined(log, filter, after);
+    statement
+}
+
+/// One page of producers, each with the sums over its epochs.
+pub fn producer_page(dialect: Dialect, page: &ProducerPage<'_>) -> Statement {
+    let mut statement = Statement::new(
+        dialect,
+        "-- producer_page: producers by log and name, by keyset
+        WITH page AS (SELECT * FROM producers WHERE 1 = 1",
+    );
+    if let Some(log) = page.log {
+        statement.push(" AND log = ").text(log.as_str());
+    }
+    if let Some(producer) = page.producer {
+        statement.push(" AND producer = ").text(producer.as_str());
+    }
+    if let Some(until) = page.seen_until {
+        statement.push(" AND last_seen <= ").number(until);
+    }
+    if let Some((log, producer)) = page.after {
+        statement.push(" AND (log, producer) > (").text(log).push(", ").text(producer).push(")");
+    }
+    statement.push(" ORDER BY log, producer LIMIT ").number(i64::from(page.limit)).push(")");
+    // The halves of the numbers are added up apart: see `producers::producer`.
+    let missing = "(epoch.last_sequence - epoch.first_sequence - (epoch.seen - 1))";
+    let sum = |of: &str| format!("CAST(coalesce(sum({of}), 0) AS BIGINT)");
+    let sums = ["epoch.gaps".to_owned(), format!("{missing} >> 32"), format!("{missing} & 4294967295")];
+    let columns = "page.log, page.producer, page.first_seen, page.last_seen, page.last_position, page.events, page.quarantined";
+    statement.push(" SELECT ").push(columns);
+    for of in &sums {
+        statement.push(", ").push(&sum(of));
+    }
+    statement
+        .push(" FROM page LEFT JOIN producer_epochs AS epoch ON epoch.log = page.log AND epoch.producer = page.producer GROUP BY ")
+        .push(columns)
+        .push(" ORDER BY page.log, page.producer");
     statement
 }
 

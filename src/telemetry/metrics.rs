@@ -7,6 +7,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use super::producers::ProducerMetrics;
+
 /// What became of a submitted event. Received = the sum over all of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "label values are the contract's words in lower case")]
@@ -34,6 +36,8 @@ pub struct Metrics {
     commit_seconds: Histogram,
     commit_events: Histogram,
     queried: Counter,
+    /// Of single producers.
+    pub producers: ProducerMetrics,
 }
 
 impl Default for Metrics {
@@ -57,7 +61,8 @@ impl Default for Metrics {
         registry.register("commit_group_events", "Events of one committed group", commit_events.clone());
         let queried = Counter::default();
         registry.register("query_returned_events", "Events returned by Query", queried.clone());
-        Self { registry, received, results, commit_seconds, commit_events, queried }
+        let producers = ProducerMetrics::new(&mut registry);
+        Self { registry, received, results, commit_seconds, commit_events, queried, producers }
     }
 }
 

@@ -1,14 +1,19 @@
 //! The admin port: liveness, readiness, and metrics in which no event goes missing.
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use chancery::proto::v1::{AppendRequest, AppendResult, NewEvent};
 use regex::Regex;
 
+use crate::documents::table;
 use crate::harness::{
     KINDS, Kind, TestStore, block_on,
     calls::{accept, append, atomic, everything, per_event, refuse, results},
     database::Database,
     events,
+    producers::{batch, numbered},
     server::Server,
 };
 
@@ -144,4 +149,24 @@ fn events_of_a_caller_that_went_away_are_counted_too() {
             }
         });
     }
+}
+
+/// What the page lists is what a server exports, no more and no less.
+#[test]
+fn every_metric_is_documented() {
+    let store = TestStore::new(Kind::Sqlite);
+    let server = Server::start(&store);
+    let exported: BTreeSet<_> = block_on(async {
+        let mut audit = server.audit().await;
+        for number in [1, 3, 2] {
+            append(&mut audit, batch("p", vec![numbered(events::hold("x"), None, number)])).await;
+        }
+        let parts = Regex::new(r"_(count|sum|bucket)$").expect("a pattern");
+        let samples = metrics(&server).await;
+        let names = samples.keys().map(|name| name.split('{').next().unwrap_or_default());
+        names.map(|name| parts.replace(name, "").into_owned()).collect()
+    });
+    let rows = table("docs/metrics.md", "# Metrics");
+    let listed: BTreeSet<_> = rows.iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+    assert_eq!(listed, exported, "docs/metrics.md (left) and the server (right) differ");
 }

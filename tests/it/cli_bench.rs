@@ -31,7 +31,8 @@ fn a_ceiling_leaves_three_whole_logs_and_says_the_ratios() {
     for kind in KINDS {
         let store = TestStore::new(kind);
         let server = Server::start(&store);
-        let flags = ["--events", "300", "--rounds", "2", "--batch", "50", "--transaction", "70", "-o", "json"];
+        let flags =
+            ["--events", "300", "--rounds", "2", "--batch", "50", "--transaction", "70", "-o", "json"];
         let arguments = [&["bench", "ceiling", "--store", &store.url], &flags[..]].concat();
         let ran = run(server.cli(&arguments).current_dir(store.folder.path()), "");
         assert_eq!(ran.code, 0, "{kind:?}: {ran:?}");

@@ -27,10 +27,12 @@ fn done_is_0() {
     let store = TestStore::new(Kind::Sqlite);
     let server = Server::start(&store);
     let event = serde_json::to_string(&hold("device-1")).expect("JSON");
-    let commands: [&[&str]; 5] = [
+    let commands: [&[&str]; 7] = [
         &["append"],
         &["query"],
         &["count"],
+        &["producers"],
+        &["producers", "list"],
         &["catalog", "list"],
         &["catalog", "show", "cms-audit", "20018"],
     ];
@@ -108,10 +110,12 @@ fn a_refused_event_is_3() {
 
 #[test]
 fn a_server_that_cannot_be_reached_is_4() {
-    let commands: [&[&str]; 5] = [
+    let commands: [&[&str]; 7] = [
         &["append"],
         &["query"],
         &["count"],
+        &["producers"],
+        &["producers", "list"],
         &["catalog", "list"],
         &["catalog", "show", "cms-audit", "20018"],
     ];

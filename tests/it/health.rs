@@ -17,8 +17,13 @@ use crate::harness::{
     server::Server,
 };
 
-const SERVICES: [&str; 4] =
-    ["", "chancery.v1.AuditService", "chancery.v1.CatalogService", "chancery.v1.QuarantineService"];
+const SERVICES: [&str; 5] = [
+    "",
+    "chancery.v1.AuditService",
+    "chancery.v1.CatalogService",
+    "chancery.v1.ProducerService",
+    "chancery.v1.QuarantineService",
+];
 
 fn of(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.to_owned() }

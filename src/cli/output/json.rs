@@ -13,7 +13,8 @@ use super::escape::is_unsafe;
 
 /// Fields that hold an instant, by their JSON name. At most two objects deep they are the contract's
 /// own; deeper (in maps like `details`) the same name may be anybody's text.
-const INSTANTS: [&str; 4] = ["occurredAt", "receivedAt", "bucketStart", "discardedAt"];
+const INSTANTS: [&str; 7] =
+    ["occurredAt", "receivedAt", "bucketStart", "discardedAt", "firstSeen", "lastSeen", "seenAt"];
 const INSTANT_DEPTH: usize = 2;
 
 /// Writes one value on one line, without a line end.

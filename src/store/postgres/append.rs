@@ -6,12 +6,13 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Appender, HashMap, HashSet, Key, Known, LogName, QuarantineKey, StoreError, broken, from_sql, to_sql,
+        Appender, EpochKey, HashMap, HashSet, Key, Known, LogName, QuarantineKey, Quarantined, Run,
+        StoreError, StoredEpoch, broken, from_sql, to_sql,
     },
-    copy, failed, partitions, quarantine,
+    copy, failed, partitions, producers, quarantine,
 };
 use crate::{
-    event::Columns,
+    event::{Columns, Producer},
     ingest::sequencer::{Head, Plan},
 };
 
@@ -113,17 +114,33 @@ impl Appender for PostgresAppender {
         quarantine::live(&mut self.connection, log, rows).await
     }
 
+    async fn keep(
+        &mut self,
+        log: &LogName,
+        events: &[(&Producer, &Quarantined)],
+    ) -> Result<HashSet<QuarantineKey>, StoreError> {
+        quarantine::keep(&mut self.connection, log, events).await
+    }
+
+    async fn epochs(
+        &mut self,
+        log: &LogName,
+        runs: &[Run],
+    ) -> Result<HashMap<EpochKey, StoredEpoch>, StoreError> {
+        producers::epochs(&mut self.connection, log, runs).await
+    }
+
     async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
         if !plan.placed.is_empty() {
             append(&mut self.connection, log, plan).await?;
         }
-        if !plan.quarantined.is_empty() {
-            keep(&mut self.connection, log, plan).await?;
-        }
         if !plan.released.is_empty() {
             quarantine::release(&mut self.connection, log, &plan.released).await?;
         }
-        Ok(())
+        if plan.placed.is_empty() {
+            producers::add(&mut self.connection, log, &plan.producers.producers).await?;
+        }
+        producers::sequences(&mut self.connection, log, &plan.producers).await
     }
 
     async fn bulk_load(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
@@ -176,9 +193,11 @@ async fn append(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -
     let times = |column: fn(&Columns) -> i64| -> Vec<i64> {
         placed.iter().map(|placed| column(placed.event.columns())).collect()
     };
+    let (names, first_seen, last_seen, last_positions, stored, quarantined) =
+        producers::columns(&plan.producers.producers);
     let mut arguments = PgArguments::default();
     // The columns repeat about as much as a record holds. Too little would be copied as it grows.
-    arguments.reserve(20, placed.iter().map(|placed| 2 * placed.event.record().len() + 512).sum());
+    arguments.reserve(26, placed.iter().map(|placed| 2 * placed.event.record().len() + 512).sum());
     sqlx::query_with(include_str!("append.sql"), arguments)
         .bind(log.as_str())
         .bind(placed.iter().map(|placed| to_sql(placed.position)).collect::<Vec<_>>())
@@ -200,26 +219,15 @@ async fn append(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -
         .bind(to_sql(plan.head.size))
         .bind(placed.iter().map(|placed| placed.event.event_id()).collect::<Vec<_>>())
         .bind(placed.iter().map(|placed| placed.event.content_hash().as_slice()).collect::<Vec<_>>())
+        .bind(names)
+        .bind(first_seen)
+        .bind(last_seen)
+        .bind(last_positions)
+        .bind(stored)
+        .bind(quarantined)
         .execute(connection)
         .await
         .map_err(failed_insert)?;
-    Ok(())
-}
-
-async fn keep(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
-    let kept = &plan.quarantined;
-    sqlx::query(include_str!("quarantine.sql"))
-        .bind(log.as_str())
-        .bind(kept.iter().map(|(producer, _)| producer.as_str()).collect::<Vec<_>>())
-        .bind(kept.iter().map(|(_, event)| event.event_id).collect::<Vec<_>>())
-        .bind(kept.iter().map(|(_, event)| event.content_hash.as_slice()).collect::<Vec<_>>())
-        .bind(kept.iter().map(|(_, event)| event.received_at).collect::<Vec<_>>())
-        .bind(kept.iter().map(|(_, event)| event.reason).collect::<Vec<_>>())
-        .bind(kept.iter().map(|(_, event)| event.description.as_str()).collect::<Vec<_>>())
-        .bind(kept.iter().map(|(_, event)| event.submitted.as_slice()).collect::<Vec<_>>())
-        .execute(connection)
-        .await
-        .map_err(failed)?;
     Ok(())
 }
 

@@ -1,10 +1,19 @@
--- append: numbered events, their keys and the new head of their log. The arrays are taken apart in the list
+-- append: numbered events, their keys, the new head of their log, and what is added to their producers. The arrays are taken apart in the list
 -- of the SELECT, value by value in step; as a table in FROM they would be copied first.
 WITH head AS (
     UPDATE log_head SET size = $18 WHERE log = $1
 ), keys AS (
     INSERT INTO event_keys (log, producer, event_id, position, content_hash)
     SELECT $1, unnest($10::text[]), unnest($19::uuid[]), unnest($2::bigint[]), unnest($20::bytea[])
+), seen AS (
+    INSERT INTO producers (log, producer, first_seen, last_seen, last_position, events, quarantined)
+    SELECT $1, unnest($21::text[]), unnest($22::bigint[]), unnest($23::bigint[]), unnest($24::bigint[]),
+        unnest($25::bigint[]), unnest($26::bigint[])
+    ON CONFLICT (log, producer) DO UPDATE SET
+        last_seen = greatest(producers.last_seen, excluded.last_seen),
+        last_position = coalesce(excluded.last_position, producers.last_position),
+        events = producers.events + excluded.events,
+        quarantined = producers.quarantined + excluded.quarantined
 )
 INSERT INTO events (log, position, record, leaf_hash, family, code, name, category, outcome, producer,
     actor, subject, device, correlation_id, occurred_at, received_at, attributes)

@@ -3,6 +3,8 @@
 mod append;
 mod copy;
 mod partitions;
+mod producer_list;
+mod producers;
 mod quarantine;
 mod read;
 
@@ -16,9 +18,9 @@ use sqlx::{
 };
 
 use super::{
-    Appender, CountRequest, Counted, Discard, HashMap, Key, Known, LogName, PageRequest, QuarantineCursor,
-    QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow, Store, StoreError, StoredEvent,
-    from_sql, sql::Dialect,
+    Appender, CountRequest, Counted, Discard, HashMap, Key, Known, LastSeen, LogName, PageRequest, Producer,
+    ProducerDetail, ProducerPage, ProducerRow, QuarantineCursor, QuarantineFilter, QuarantineKey,
+    QuarantinePage, QuarantinedRow, Store, StoreError, StoredEvent, from_sql, sql::Dialect,
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
@@ -102,7 +104,11 @@ impl Store for PostgresStore {
     }
 
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError> {
-        let mut connection = self.options.connect().await.map_err(failed)?;
+        // An append looks rows up by key and never reads a table through. A plan made while a table was empty
+        // would, for as long as it is kept: tables that fill and empty again, such as the gaps of producers,
+        // are vacuumed to no page at all.
+        let options = self.options.clone().options([("enable_seqscan", "off")]);
+        let mut connection = options.connect().await.map_err(failed)?;
         append::insist_on_durability(&mut connection).await?;
         Ok(Box::new(append::PostgresAppender::new(connection)))
     }
@@ -162,6 +168,22 @@ impl Store for PostgresStore {
     ) -> Result<(), StoreError> {
         let mut connection = self.readers.acquire().await.map_err(failed)?;
         quarantine::discard(&mut connection, log, rows, discard).await
+    }
+
+    async fn producers(&self, page: &ProducerPage<'_>) -> Result<Vec<ProducerRow>, StoreError> {
+        producer_list::page(&self.readers, page).await
+    }
+
+    async fn producer(
+        &self,
+        log: &LogName,
+        producer: &Producer,
+    ) -> Result<Option<ProducerDetail>, StoreError> {
+        producer_list::detail(&self.readers, log, producer).await
+    }
+
+    async fn last_seen(&self, most: u32) -> Result<LastSeen, StoreError> {
+        producer_list::last_seen(&self.readers, most).await
     }
 
     async fn shared_value(&self, name: &'static str, proposed: &[u8]) -> Result<Vec<u8>, StoreError> {

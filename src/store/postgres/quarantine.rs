@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Discard, LogName, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow,
-        StoreError, broken, from_sql, quarantine, sql,
+        Discard, LogName, Producer, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage,
+        Quarantined, QuarantinedRow, StoreError, broken, from_sql, quarantine, sql,
     },
     DIALECT, failed,
     read::fetch,
@@ -58,6 +58,27 @@ pub async fn rows(
     rows.collect()
 }
 
+/// Keeps events, and returns those that were not kept before.
+pub async fn keep(
+    connection: &mut PgConnection,
+    log: &LogName,
+    events: &[(&Producer, &Quarantined)],
+) -> Result<HashSet<QuarantineKey>, StoreError> {
+    let rows = sqlx::query(include_str!("quarantine.sql"))
+        .bind(log.as_str())
+        .bind(events.iter().map(|(producer, _)| producer.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|(_, event)| event.event_id).collect::<Vec<_>>())
+        .bind(events.iter().map(|(_, event)| event.content_hash.as_slice()).collect::<Vec<_>>())
+        .bind(events.iter().map(|(_, event)| event.received_at).collect::<Vec<_>>())
+        .bind(events.iter().map(|(_, event)| event.reason).collect::<Vec<_>>())
+        .bind(events.iter().map(|(_, event)| event.description.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|(_, event)| event.submitted.as_slice()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    rows.iter().map(quarantine_key).collect()
+}
+
 /// Those rows that are in quarantine and not discarded, locked until the end of the transaction.
 pub async fn live(
     connection: &mut PgConnection,
@@ -73,11 +94,13 @@ pub async fn live(
         .fetch_all(connection)
         .await
         .map_err(failed)?;
-    let keys = rows.iter().map(|row| {
-        let producer: String = row.try_get(0).map_err(failed)?;
-        quarantine::key(&producer, row.try_get(1).map_err(failed)?, row.try_get(2).map_err(failed)?)
-    });
-    keys.collect()
+    rows.iter().map(quarantine_key).collect()
+}
+
+/// The key of a row that begins with its columns.
+fn quarantine_key(row: &PgRow) -> Result<QuarantineKey, StoreError> {
+    let producer: String = row.try_get(0).map_err(failed)?;
+    quarantine::key(&producer, row.try_get(1).map_err(failed)?, row.try_get(2).map_err(failed)?)
 }
 
 /// Takes rows out.

@@ -11,14 +11,18 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
     super::{
-        Appender, HashMap, HashSet, Key, Known, LogName, Placed, QuarantineKey, StoreError, from_sql, to_sql,
+        Appender, EpochKey, HashMap, HashSet, Key, Known, LogName, Placed, QuarantineKey, Quarantined, Run,
+        StoreError, StoredEpoch, from_sql, to_sql,
     },
-    failed, quarantine,
+    failed, producers, quarantine,
 };
-use crate::ingest::sequencer::{Head, Plan};
+use crate::{
+    event::Producer,
+    ingest::sequencer::{Head, Plan},
+};
 
 /// Rows of the largest multi-row statement. 256 rows of 17 columns stay below SQLite's 32,766 binds.
-const MOST_ROWS: usize = 256;
+pub const MOST_ROWS: usize = 256;
 
 /// The writing connection of one sequencer.
 pub struct SqliteAppender {
@@ -65,6 +69,22 @@ impl Appender for SqliteAppender {
         quarantine::live(&mut self.connection, log, rows).await
     }
 
+    async fn keep(
+        &mut self,
+        log: &LogName,
+        events: &[(&Producer, &Quarantined)],
+    ) -> Result<HashSet<QuarantineKey>, StoreError> {
+        quarantine::keep(&mut self.connection, log, events).await
+    }
+
+    async fn epochs(
+        &mut self,
+        log: &LogName,
+        runs: &[Run],
+    ) -> Result<HashMap<EpochKey, StoredEpoch>, StoreError> {
+        producers::epochs(&mut self.connection, log, runs).await
+    }
+
     async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
         // Keys first: what is stored already is noticed before the rest is written.
         insert(
@@ -106,21 +126,8 @@ impl Appender for SqliteAppender {
         })
         .await
         .map_err(failed)?;
-        for (producer, event) in &plan.quarantined {
-            sqlx::query(include_str!("quarantine.sql"))
-                .bind(log.as_str())
-                .bind(producer.as_str())
-                .bind(event.event_id.as_bytes().as_slice())
-                .bind(event.content_hash.as_slice())
-                .bind(event.received_at)
-                .bind(event.reason)
-                .bind(&event.description)
-                .bind(&event.submitted)
-                .execute(&mut self.connection)
-                .await
-                .map_err(failed)?;
-        }
         quarantine::release(&mut self.connection, log, &plan.released).await?;
+        producers::write(&mut self.connection, log, &plan.producers).await?;
         sqlx::query(include_str!("set_head.sql"))
             .bind(log.as_str())
             .bind(to_sql(plan.head.size))
@@ -161,7 +168,7 @@ fn key_taken(error: sqlx::Error) -> StoreError {
     }
 }
 
-type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
+pub type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
 
 /// Inserts rows by statements of 256, 128, ... 1 rows.
 async fn insert<'r, T>(
@@ -193,7 +200,7 @@ fn chunk(rows: usize) -> usize {
 
 /// `(?, ?), (?, ?)`. Anonymous parameters on purpose: SQLite finds the name of a numbered one by walking
 /// a list, and sqlx asks for every name at every execution, which makes 4,352 of them quadratic.
-fn tuples(text: &mut String, rows: usize, columns: usize) {
+pub fn tuples(text: &mut String, rows: usize, columns: usize) {
     let tuple = format!("({})", vec!["?"; columns].join(", "));
     for row in 0..rows {
         text.push_str(if row > 0 { ", " } else { "" });

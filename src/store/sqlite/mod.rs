@@ -1,6 +1,8 @@
 //! SQLite: the embedded default. One file, WAL, `synchronous=FULL`: a commit is on the disk before it
 //! is acked. One writer at a time; readers are never blocked by it.
 mod append;
+mod producer_list;
+mod producers;
 mod quarantine;
 mod read;
 
@@ -22,9 +24,9 @@ use sqlx::{
 use tokio::sync::Mutex;
 
 use super::{
-    Appender, CountRequest, Counted, Discard, HashMap, Key, Known, LogName, PageRequest, QuarantineCursor,
-    QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow, Store, StoreError, StoredEvent,
-    from_sql, sql::Dialect,
+    Appender, CountRequest, Counted, Discard, HashMap, Key, Known, LastSeen, LogName, PageRequest, Producer,
+    ProducerDetail, ProducerPage, ProducerRow, QuarantineCursor, QuarantineFilter, QuarantineKey,
+    QuarantinePage, QuarantinedRow, Store, StoreError, StoredEvent, from_sql, sql::Dialect,
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -80,7 +82,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
-        .statement_cache_capacity(64)
+        .statement_cache_capacity(128)
         .disable_statement_logging()
 }
 
@@ -162,6 +164,22 @@ impl Store for SqliteStore {
         // Its own connection: a caller that goes away half-way must not leave a transaction behind.
         let mut connection = options(&self.path).connect().await.map_err(failed)?;
         quarantine::discard(&mut connection, log, rows, discard).await
+    }
+
+    async fn producers(&self, page: &ProducerPage<'_>) -> Result<Vec<ProducerRow>, StoreError> {
+        producer_list::page(&self.readers, page).await
+    }
+
+    async fn producer(
+        &self,
+        log: &LogName,
+        producer: &Producer,
+    ) -> Result<Option<ProducerDetail>, StoreError> {
+        producer_list::detail(&self.readers, log, producer).await
+    }
+
+    async fn last_seen(&self, most: u32) -> Result<LastSeen, StoreError> {
+        producer_list::last_seen(&self.readers, most).await
     }
 
     async fn shared_value(&self, name: &'static str, proposed: &[u8]) -> Result<Vec<u8>, StoreError> {

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Discard, LogName, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow,
-        StoreError, broken, from_sql, quarantine, sql,
+        Discard, Key, LogName, Producer, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage,
+        Quarantined, QuarantinedRow, StoreError, broken, from_sql, quarantine, sql,
     },
     DIALECT, failed,
     read::fetch,
@@ -51,6 +51,34 @@ pub async fn rows(
         }
     }
     Ok(found)
+}
+
+/// Keeps events, and returns those that were not kept before.
+pub async fn keep(
+    connection: &mut SqliteConnection,
+    log: &LogName,
+    events: &[(&Producer, &Quarantined)],
+) -> Result<HashSet<QuarantineKey>, StoreError> {
+    let mut kept = HashSet::new();
+    for (producer, event) in events {
+        let done = sqlx::query(include_str!("quarantine.sql"))
+            .bind(log.as_str())
+            .bind(producer.as_str())
+            .bind(event.event_id.as_bytes().as_slice())
+            .bind(event.content_hash.as_slice())
+            .bind(event.received_at)
+            .bind(event.reason)
+            .bind(&event.description)
+            .bind(&event.submitted)
+            .execute(&mut *connection)
+            .await
+            .map_err(failed)?;
+        if done.rows_affected() > 0 {
+            let key = Key { producer: (*producer).clone(), event_id: event.event_id };
+            kept.insert(QuarantineKey { key, content_hash: event.content_hash });
+        }
+    }
+    Ok(kept)
 }
 
 /// Those rows that are in quarantine and not discarded. The transaction holds the one write lock.

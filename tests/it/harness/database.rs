@@ -71,10 +71,11 @@ impl Database {
     }
 }
 
-/// Asserts that a store holds no event at all, in whatever log, neither stored nor in quarantine.
+/// Asserts that a store holds no event at all, in whatever log, neither stored nor in quarantine,
+/// and knows no producer.
 pub async fn assert_empty(store: &TestStore) {
     let mut database = Database::open(store).await;
-    for table in ["events", "event_keys", "quarantine"] {
+    for table in ["events", "event_keys", "quarantine", "producers", "producer_epochs", "producer_gaps"] {
         assert_eq!(database.rows(table).await, 0, "rows of {table} on {:?}", store.kind);
     }
 }

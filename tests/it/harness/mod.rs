@@ -5,6 +5,7 @@ pub mod database;
 pub mod events;
 pub mod log;
 pub mod postgres;
+pub mod producers;
 pub mod server;
 pub mod types;
 pub mod writers;

@@ -8,7 +8,7 @@ use std::{
 
 use chancery::proto::v1::{
     audit_service_client::AuditServiceClient, catalog_service_client::CatalogServiceClient,
-    quarantine_service_client::QuarantineServiceClient,
+    producer_service_client::ProducerServiceClient, quarantine_service_client::QuarantineServiceClient,
 };
 use tonic::transport::{Channel, Endpoint};
 
@@ -112,6 +112,11 @@ impl Server {
     /// A `CatalogService` client.
     pub async fn catalog(&self) -> CatalogServiceClient<Channel> {
         CatalogServiceClient::new(self.channel().await).max_decoding_message_size(usize::MAX)
+    }
+
+    /// A `ProducerService` client.
+    pub async fn producers(&self) -> ProducerServiceClient<Channel> {
+        ProducerServiceClient::new(self.channel().await).max_decoding_message_size(usize::MAX)
     }
 
     /// A `QuarantineService` client.
