@@ -1,9 +1,9 @@
 //! Ingest: from sealed events to acked positions.
 //!
-//! `sequencer` and `producers` decide (pure), `task` runs the decision in a transaction, one task per log and replica,
-//! each with a database connection of its own. [`Ingest`] is the door: a bounded queue per log. A
-//! caller's future may be dropped at any time; what was queued is committed all the same, because the
-//! task is not tied to it. Callers: `grpc::audit`.
+//! `sequencer` and `producers` decide (pure), `task` runs the decision in a transaction, one task per log
+//! and replica, each with a database connection of its own. [`Ingest`] is the door: a bounded queue per
+//! log. A caller's future may be dropped at any time; what was queued is committed all the same, because
+//! the task is not tied to it. `silence` keeps the metrics of producers. Callers: `grpc::audit`, `app`.
 mod gaps;
 pub mod producers;
 pub mod sequencer;
