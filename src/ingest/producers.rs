@@ -27,16 +27,16 @@ pub struct Noted {
     pub sequences: Sequences,
 }
 
-/// The events of a group by producer and by epoch.
+/// The events of a group by producer and by epoch. Nothing is copied per event: the log's head is locked.
 #[derive(Default)]
-pub struct Group {
-    producers: BTreeMap<Producer, ProducerDelta>,
-    numbers: BTreeMap<EpochKey, Vec<Seen>>,
+pub struct Group<'p> {
+    producers: BTreeMap<&'p Producer, ProducerDelta>,
+    numbers: BTreeMap<(&'p Producer, u64), Vec<Seen>>,
 }
 
-impl Group {
+impl<'p> Group<'p> {
     /// The events of a plan. `kept` are those quarantined ones that were not in quarantine before.
-    pub fn of(plan: &Plan<'_>, kept: &HashSet<QuarantineKey>) -> Self {
+    pub fn of(plan: &'p Plan<'_>, kept: &HashSet<QuarantineKey>) -> Self {
         let mut group = Self::default();
         for placed in &plan.placed {
             let delta = group.delta(placed.producer);
@@ -65,8 +65,8 @@ impl Group {
         group
     }
 
-    fn delta(&mut self, producer: &Producer) -> &mut ProducerDelta {
-        self.producers.entry(producer.clone()).or_insert_with(|| ProducerDelta {
+    fn delta(&mut self, producer: &'p Producer) -> &mut ProducerDelta {
+        self.producers.entry(producer).or_insert_with(|| ProducerDelta {
             producer: producer.clone(),
             first_seen: 0,
             last_seen: 0,
@@ -76,13 +76,12 @@ impl Group {
         })
     }
 
-    fn see(&mut self, producer: &Producer, at: i64, sequence: Option<Sequence>) {
+    fn see(&mut self, producer: &'p Producer, at: i64, sequence: Option<Sequence>) {
         let delta = self.delta(producer);
         delta.first_seen = if delta.first_seen == 0 { at } else { delta.first_seen.min(at) };
         delta.last_seen = delta.last_seen.max(at);
         if let Some(Sequence { epoch, number }) = sequence {
-            let key = EpochKey { producer: producer.clone(), epoch };
-            self.numbers.entry(key).or_default().push((number, at));
+            self.numbers.entry((producer, epoch)).or_default().push((number, at));
         }
     }
 
@@ -90,20 +89,21 @@ impl Group {
     /// producer's group is one run, and all of them together are no longer than the group.
     pub fn runs(&mut self) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
-        for (epoch, numbers) in &mut self.numbers {
+        for (&(producer, epoch), numbers) in &mut self.numbers {
+            let key = || EpochKey { producer: producer.clone(), epoch };
             numbers.sort_unstable();
             let mut run: Option<(u64, u64)> = None;
             for &(number, _) in numbers.iter() {
                 run = Some(match run {
                     Some((from, to)) if number <= to.saturating_add(1) => (from, number),
                     Some((from, to)) => {
-                        runs.push(Run { epoch: epoch.clone(), from, to });
+                        runs.push(Run { epoch: key(), from, to });
                         (number, number)
                     }
                     None => (number, number),
                 });
             }
-            runs.extend(run.map(|(from, to)| Run { epoch: epoch.clone(), from, to }));
+            runs.extend(run.map(|(from, to)| Run { epoch: key(), from, to }));
         }
         runs
     }
@@ -112,7 +112,8 @@ impl Group {
     pub fn writes(self, mut stored: HashMap<EpochKey, StoredEpoch>) -> (ProducerWrites, Vec<Noted>) {
         let mut writes = ProducerWrites::default();
         let mut sequences: BTreeMap<Producer, Sequences> = BTreeMap::new();
-        for (key, numbers) in self.numbers {
+        for ((producer, epoch), numbers) in self.numbers {
+            let key = EpochKey { producer: producer.clone(), epoch };
             let Some(tracked) = track(stored.remove(&key), numbers) else { continue };
             let sum = sequences.entry(key.producer.clone()).or_default();
             sum.gaps += tracked.sequences.gaps;

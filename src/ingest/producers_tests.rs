@@ -44,9 +44,10 @@ impl Table {
     }
 
     fn see(&mut self, numbers: &[(u64, u64)], at: i64) -> Vec<Noted> {
+        let producer = producer();
         let mut group = Group::default();
         for &(epoch, number) in numbers {
-            group.see(&producer(), at, Some(Sequence { epoch, number }));
+            group.see(&producer, at, Some(Sequence { epoch, number }));
         }
         let read = self.read(&group.runs());
         let (writes, noted) = group.writes(read);
@@ -103,9 +104,10 @@ fn the_largest_numbers_are_counted_too() {
 
 #[test]
 fn a_dense_group_is_one_run_and_runs_are_no_longer_than_their_numbers() {
+    let producer = producer();
     let mut group = Group::default();
     for number in [5, 3, 4, 4, 900, 6] {
-        group.see(&producer(), 1, Some(Sequence { epoch: 0, number }));
+        group.see(&producer, 1, Some(Sequence { epoch: 0, number }));
     }
     let runs: Vec<_> = group.runs().into_iter().map(|run| (run.from, run.to)).collect();
     assert_eq!(runs, [(3, 6), (900, 900)]);
