@@ -16,7 +16,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{ConfigError, MigrateArgs, ServeArgs, ServeConfig},
     grpc::{audit::Audit, catalog::CatalogRpc},
-    ingest::Ingest,
+    ingest::{Ingest, producers::Producers, streams::Streams},
     query::token::Tokens,
     server::{self, ServeError, admin},
     store::{self, Store, StoreError, StoreUrl},
@@ -111,6 +111,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let audit = Arc::new(Audit {
         catalog: Arc::clone(&catalog),
         ingest: Arc::clone(&ingest),
+        producers: Producers::new(config.rates, config.producers, tokio::time::Instant::now()),
+        streams: Streams::default(),
         store: Arc::clone(&store),
         tokens: Tokens::new(&key),
         clock,

@@ -4,8 +4,9 @@
 //! # One Append through the crate
 //!
 //! 1. `server` accepts the connection; its outermost layer, `oversize`, makes the one answer of tonic
-//!    honest that is not.
-//! 2. [`grpc::audit`] names the producer; `grpc::append` takes the batch apart.
+//!    honest that is not; `intake` reads a message when there is room for it ([`ingest::admission`]).
+//! 2. [`grpc::audit`] names the producer; `grpc::limits` makes it pay by its rate ([`ingest::rate`]) and
+//!    checks its log; `grpc::append` waits for room for the events and takes the batch apart.
 //! 3. [`event::ParsedEvent::parse`] checks ids, times and sizes. What fails is rejected and stored nowhere.
 //! 4. [`event::admit`] drops secrets ([`catalog::secret`]), then looks the event up and names its fields
 //!    ([`catalog::Catalog::classify`]). What the catalog refuses fails the batch or goes to quarantine.

@@ -3,7 +3,7 @@ mod metrics;
 
 use std::{io::IsTerminal as _, str::FromStr};
 
-pub use metrics::{Metrics, Outcome};
+pub use metrics::{Metrics, Outcome, Throttle};
 use tracing_subscriber::{
     EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };

@@ -4,8 +4,10 @@ pub mod cli;
 pub mod database;
 pub mod events;
 pub mod log;
+pub mod metrics;
 pub mod postgres;
 pub mod server;
+pub mod stream;
 pub mod types;
 pub mod writers;
 
