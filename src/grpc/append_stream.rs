@@ -66,7 +66,7 @@ pub fn run(
         audit.metrics.throttled(Throttle::streams);
         status::too_many_streams(&producer, limit)
     })?;
-    let (outbox, answers) = outbox();
+    let (outbox, answers) = outbox(open);
     let tracker = audit.readers.clone();
     tracker.spawn(async move {
         let mut stream = Stream { audit, producer, log: None, last_batch: 0, received, outbox };
@@ -77,7 +77,6 @@ pub fn run(
             Err(Ended::With(error)) => outbox.end(Err(error)),
             Err(Ended::SlowReader) => outbox.cut(status::slow_reader(SLOW_READER)),
         }
-        drop(open);
     });
     Ok(answers)
 }
@@ -289,11 +288,15 @@ async fn commit(
     tally: &Tally,
     log: &LogName,
     producer: Producer,
-    request: v1::AppendStreamRequest,
+    mut request: v1::AppendStreamRequest,
     room: Option<Room>,
     throttles: &mpsc::Sender<v1::StreamThrottle>,
 ) -> Result<(Vec<v1::EventResult>, u64, Admission), NotCommitted> {
     let (bytes, count) = (request.encoded_len(), request.events.len());
+    if count > MAX_BATCH_EVENTS {
+        // Refused anyway: it does not wait with more events than it has paid room for.
+        request.events = Vec::new();
+    }
     let admission = loop {
         match audit.ingest.flight.admit(Some(&producer), bytes, count).await {
             Ok(admission) => break admission,

@@ -1,6 +1,7 @@
 //! Answers of an append stream on their way to a client that may not read them. The stream's task puts
-//! answers in without waiting and bounds them itself, by its credits; the transport takes them out. What
-//! the events of an answer have taken of the server's memory is given back when it is taken.
+//! answers in without waiting and bounds them itself, by its credits; the transport takes them out. An
+//! answer that was taken is on the way until the transport asks for the next one, because it only asks when
+//! the client has made room. Until then its events keep what they have taken of the server's memory.
 use std::{
     collections::VecDeque,
     pin::Pin,
@@ -12,7 +13,10 @@ use futures::Stream;
 use tokio::{sync::Notify, time::Instant};
 use tonic::Status;
 
-use crate::{ingest::Admission, proto::v1::AppendStreamResponse};
+use crate::{
+    ingest::{Admission, streams::Open},
+    proto::v1::AppendStreamResponse,
+};
 
 /// The task's side.
 pub struct Outbox(Arc<Shared>);
@@ -22,13 +26,16 @@ pub struct Answers(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// An answer was taken, or the client is gone.
+    /// An answer is not on the way any more, or the client is gone.
     taken: Notify,
+    /// The stream counts as long as the transport holds something of it, read or unread.
+    _open: Open,
 }
 
 struct State {
     answers: VecDeque<(AppendStreamResponse, Option<Admission>)>,
-    /// Since when the first answer has been waiting.
+    on_the_way: Option<Option<Admission>>,
+    /// Since when the first answer has been waiting or on the way.
     since: Instant,
     end: Option<Result<(), Status>>,
     gone: bool,
@@ -36,10 +43,16 @@ struct State {
 }
 
 /// Both sides of an empty outbox.
-pub fn outbox() -> (Outbox, Answers) {
-    let state =
-        State { answers: VecDeque::new(), since: Instant::now(), end: None, gone: false, waker: None };
-    let shared = Arc::new(Shared { state: Mutex::new(state), taken: Notify::new() });
+pub fn outbox(open: Open) -> (Outbox, Answers) {
+    let state = State {
+        answers: VecDeque::new(),
+        on_the_way: None,
+        since: Instant::now(),
+        end: None,
+        gone: false,
+        waker: None,
+    };
+    let shared = Arc::new(Shared { state: Mutex::new(state), taken: Notify::new(), _open: open });
     (Outbox(Arc::clone(&shared)), Answers(shared))
 }
 
@@ -53,22 +66,23 @@ impl Outbox {
     /// Adds an answer, with what its events hold.
     pub fn put(&self, answer: AppendStreamResponse, admission: Option<Admission>) {
         let mut state = self.0.state();
-        if state.answers.is_empty() {
+        if state.answers.is_empty() && state.on_the_way.is_none() {
             state.since = Instant::now();
         }
         state.answers.push_back((answer, admission));
         wake(state);
     }
 
-    /// Answers that were not taken yet.
+    /// Answers that wait or are on the way.
     pub fn waiting(&self) -> usize {
-        self.0.state().answers.len()
+        let state = self.0.state();
+        state.answers.len() + usize::from(state.on_the_way.is_some())
     }
 
-    /// Since when the first answer has been waiting, if there is one.
+    /// Since when the first of them has been.
     pub fn since(&self) -> Option<Instant> {
         let state = self.0.state();
-        (!state.answers.is_empty()).then_some(state.since)
+        (!state.answers.is_empty() || state.on_the_way.is_some()).then_some(state.since)
     }
 
     /// Whether nobody will ever take an answer.
@@ -88,7 +102,9 @@ impl Outbox {
 
     /// Ends the stream without the answers that wait.
     pub fn cut(self, status: Status) {
-        let unread = std::mem::take(&mut self.0.state().answers);
+        let mut state = self.0.state();
+        let unread = (std::mem::take(&mut state.answers), state.on_the_way.take());
+        drop(state);
         self.end(Err(status));
         drop(unread);
     }
@@ -108,11 +124,13 @@ impl Stream for Answers {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut state = self.0.state();
-        if let Some((answer, admission)) = state.answers.pop_front() {
+        if let Some(arrived) = state.on_the_way.take() {
             state.since = Instant::now();
-            drop(state);
-            drop(admission);
+            drop(arrived);
             self.0.taken.notify_one();
+        }
+        if let Some((answer, admission)) = state.answers.pop_front() {
+            state.on_the_way = Some(admission);
             return Poll::Ready(Some(Ok(answer)));
         }
         match &mut state.end {
@@ -129,7 +147,7 @@ impl Drop for Answers {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.gone = true;
-        let unread = std::mem::take(&mut state.answers);
+        let unread = (std::mem::take(&mut state.answers), state.on_the_way.take());
         drop(state);
         drop(unread);
         self.0.taken.notify_one();

@@ -210,6 +210,11 @@ pub fn slow_reader(after: Duration) -> Status {
     exhausted("SLOW_READER", "unread acks of a stream", description, RETRY_AFTER, HashMap::new())
 }
 
+/// Bytes that are no message of the type that the call takes.
+pub fn malformed_message() -> Status {
+    invalid("MALFORMED_MESSAGE", "", "the bytes are no message of this call's type")
+}
+
 /// A message that arrives too slowly for the room that is kept for it.
 pub fn message_too_slow(after: Duration) -> Status {
     let message = format!("the message did not arrive within {} s", after.as_secs());
@@ -343,8 +348,8 @@ fn short(text: &str, most: usize) -> String {
     format!("{}...", &text[..end])
 }
 
-/// The reason of a message that is larger than the limit. tonic answers `OUT_OF_RANGE`, which exporters
-/// retry for ever; `server::oversize` puts this in its place.
+/// The reason of a message that is larger than the limit. tonic would answer `OUT_OF_RANGE`, which exporters
+/// retry for ever; `server::intake` is there first.
 pub fn message_too_large(limit: usize) -> Status {
     invalid(
         "MESSAGE_TOO_LARGE",

@@ -1,9 +1,9 @@
 //! Admission: how much of the server's memory submitted events may take, and how much of that one
 //! producer. What has no room waits a moment, and then its caller is told to come back.
 //!
-//! There are two budgets. A message takes from [`Budget::RECEIVE`] before its bytes are read, so that
-//! nobody can make the server buffer more than that; once its events are counted it takes their price
-//! from [`Budget::FLIGHT`], gives the first one back, and keeps the second until its answer is on the way.
+//! There are two budgets. A message takes from the first before its bytes are read, so that nobody can make
+//! the server buffer more than that; once its events are counted it takes their price from the second,
+//! gives the first one back, and keeps the second until its answer has left.
 //! Callers: `server::intake` for the first, `grpc` for the second.
 use std::{
     collections::HashMap,
@@ -17,19 +17,24 @@ use tokio::{
 };
 
 use super::SubmitError;
-use crate::event::{Producer, limits::MAX_MESSAGE_BYTES};
+use crate::event::{Producer, limits::MAX_BATCH_EVENTS};
 
-/// Bytes of messages that are being received or wait for admission: eight of the largest.
-const RECEIVE_BYTES: usize = 8 * MAX_MESSAGE_BYTES;
-/// Memory of admitted events, as priced below. With `RECEIVE_BYTES`, some 30 MiB for an idle server and
-/// what the database driver holds of one transaction, a flooded server stays below 256 MiB.
-const FLIGHT_BYTES: usize = 96 << 20;
-/// Memory of an admitted event besides its own bytes: its decoded form, its record's frame, its columns,
-/// its verdict and its result.
+/// Memory of messages that are being received or wait for admission. The largest takes 9 MiB, so these are
+/// four of them. With `FLIGHT_BYTES` and the 30 MiB of an idle server it leaves a fifth of 256 MiB for
+/// connections and open streams.
+const RECEIVE_BYTES: usize = 40 << 20;
+/// Memory per byte of a received message: as it arrived and as it is decoded.
+const RECEIVED_BYTE_PRICE: usize = 2;
+/// Memory of a decoded event besides its texts: a message of n bytes may hold n / 2 of them.
+const RECEIVED_EVENT_PRICE: usize = 1 << 10;
+/// Memory of admitted events.
+const FLIGHT_BYTES: usize = 128 << 20;
+/// Memory per byte of an admitted event: three in its record and columns (source, attributes, the text of
+/// the attributes), three more among the arguments of the statement that writes it and three in the
+/// connection's buffer, the last two in vectors that double when they grow, which a half more covers.
+const BYTE_PRICE: usize = 12;
+/// Memory of an admitted event besides its bytes: its sealed form, its columns, its verdict, its result.
 const EVENT_PRICE: usize = 2 << 10;
-/// Memory per byte of an admitted event: once as decoded, twice in the record (source and attributes),
-/// once more in the columns and on the way to the database.
-const BYTE_PRICE: usize = 4;
 /// What one producer may hold of a budget, as a part of it: the others always have the rest.
 const SHARE: usize = 2;
 /// Unit of a budget.
@@ -61,12 +66,12 @@ pub struct Admission {
 
 impl Budget {
     /// The budget of messages that are not decoded yet.
-    pub fn receive() -> Self {
+    pub fn of_receive() -> Self {
         Self::new(RECEIVE_BYTES)
     }
 
     /// The budget of admitted events.
-    pub fn flight() -> Self {
+    pub fn of_flight() -> Self {
         Self::new(FLIGHT_BYTES)
     }
 
@@ -83,7 +88,7 @@ impl Budget {
     ///
     /// # Errors
     /// There is none, or not for this producer.
-    pub async fn take(&self, producer: Option<&Producer>, bytes: usize) -> Result<Room, SubmitError> {
+    async fn take(&self, producer: Option<&Producer>, bytes: usize) -> Result<Room, SubmitError> {
         // More than a share would never find room.
         let permits = u32::try_from((bytes / PERMIT + 1).min(self.share)).unwrap_or(u32::MAX);
         let until = Instant::now() + ADMISSION_WAIT;
@@ -97,6 +102,15 @@ impl Budget {
         let all = timeout_at(until, Arc::clone(&self.all).acquire_many_owned(permits)).await;
         let all = all.map_err(|_| SubmitError::Overloaded)?.map_err(|_| SubmitError::Draining)?;
         Ok(Room { _all: all, _share: share })
+    }
+
+    /// Room for a message of which only the length is known.
+    ///
+    /// # Errors
+    /// There is none, or not for this producer.
+    pub async fn receive(&self, producer: &Producer, bytes: usize) -> Result<Room, SubmitError> {
+        let events = (bytes / 2).min(MAX_BATCH_EVENTS);
+        self.take(Some(producer), bytes * RECEIVED_BYTE_PRICE + events * RECEIVED_EVENT_PRICE).await
     }
 
     /// Room for the events of a decoded request.

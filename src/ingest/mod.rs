@@ -88,8 +88,8 @@ impl Ingest {
         Self {
             store,
             metrics,
-            receive: Budget::receive(),
-            flight: Budget::flight(),
+            receive: Budget::of_receive(),
+            flight: Budget::of_flight(),
             logs: Mutex::new(Some(HashMap::new())),
             tasks: TaskTracker::new(),
         }

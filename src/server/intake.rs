@@ -1,6 +1,7 @@
 //! Makes every message of a call take room before it is read, so that the server never buffers more than
 //! the budget says, whoever opens however many streams. A unary call that finds no room in time is told to
-//! come back; a stream is not read until there is some, and its handler hears that it waits.
+//! come back; a stream is not read until there is some, and its handler hears that it waits. The messages
+//! of a stream are put together here, and go on by way of `handover`.
 use std::{
     future::Future,
     pin::Pin,
@@ -9,18 +10,19 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body::Frame;
 use tokio::time::{Sleep, sleep};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
+use super::handover;
 use crate::{
     event::{Producer, limits::MAX_MESSAGE_BYTES},
     grpc::{audit::caller, limits, status},
     ingest::{
-        Ingest, SubmitError,
+        Ingest,
         admission::{Received, Room},
     },
     telemetry::Metrics,
@@ -88,6 +90,7 @@ where
             rest: Bytes::new(),
             prefix: Vec::with_capacity(PREFIX),
             left: 0,
+            whole: None,
             waits: None,
             late: None,
         };
@@ -95,7 +98,7 @@ where
     }
 }
 
-type Waiting = Pin<Box<dyn Future<Output = Result<Room, SubmitError>> + Send>>;
+type Waiting = Pin<Box<dyn Future<Output = Result<Room, Status>> + Send>>;
 
 /// A body that stops before each message until there is room for it.
 struct Messages {
@@ -111,20 +114,45 @@ struct Messages {
     prefix: Vec<u8>,
     /// Bytes of the current message that are still to come.
     left: usize,
+    /// The current message of a stream, as far as it has arrived.
+    whole: Option<BytesMut>,
     waits: Option<Waiting>,
     /// When the current message has taken too long.
     late: Option<Pin<Box<Sleep>>>,
 }
 
 impl Messages {
-    /// Passes on what belongs to messages that have room. `None` when more has to arrive first.
+    /// Takes up a message that has room. What goes on of it now, if anything.
+    fn begin(&mut self) -> Option<Bytes> {
+        if self.left > 0 {
+            self.late = Some(Box::pin(sleep(ARRIVAL)));
+        }
+        let prefix = std::mem::replace(&mut self.prefix, Vec::with_capacity(PREFIX));
+        // tonic itself refuses what claims to be compressed.
+        if !self.patient || prefix[0] != 0 {
+            return Some(Bytes::from(prefix));
+        }
+        self.whole = Some(BytesMut::with_capacity(self.left));
+        None
+    }
+
+    /// Takes in more of the current message. What goes on of it now, if anything.
     fn pass(&mut self) -> Option<Bytes> {
-        let inside = self.left.min(self.rest.len());
-        self.left -= inside;
+        let inside = self.rest.split_to(self.left.min(self.rest.len()));
+        self.left -= inside.len();
         if self.left == 0 {
             self.late = None;
         }
-        (inside > 0).then(|| self.rest.split_to(inside))
+        match &mut self.whole {
+            None => (!inside.is_empty()).then_some(inside),
+            Some(whole) => {
+                whole.extend_from_slice(&inside);
+                if self.left > 0 {
+                    return None;
+                }
+                self.whole.take().map(|whole| handover::leave(whole.freeze()))
+            }
+        }
     }
 
     /// Reads the prefix of the next message; true when it is complete.
@@ -136,22 +164,23 @@ impl Messages {
 
     /// Begins to wait for room for the message whose prefix was read.
     fn wait(&mut self) {
-        let length = self.prefix[1..].iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
-        self.left = length;
+        self.left = self.prefix[1..].iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        let (bytes, patient) = (self.left, self.patient);
         let (ingest, producer) = (Arc::clone(&self.ingest), self.producer.clone());
-        let (patient, received) = (self.patient, self.received.clone());
-        let metrics = Arc::clone(&self.metrics);
-        // A message that is too large is refused by its prefix and never read.
-        let bytes = if length > MAX_MESSAGE_BYTES { 0 } else { length };
+        let (metrics, received) = (Arc::clone(&self.metrics), self.received.clone());
         self.waits = Some(Box::pin(async move {
+            // Its prefix is enough to refuse it; the rest is never read.
+            if bytes > MAX_MESSAGE_BYTES {
+                return Err(status::message_too_large(MAX_MESSAGE_BYTES));
+            }
             loop {
-                let error = match ingest.receive.take(Some(&producer), bytes).await {
+                let error = match ingest.receive.receive(&producer, bytes).await {
                     Ok(room) => return Ok(room),
                     Err(error) => error,
                 };
                 limits::count(&metrics, error);
                 if !patient {
-                    return Err(error);
+                    return Err(status::not_committed(error));
                 }
                 received.stall();
             }
@@ -174,13 +203,11 @@ impl http_body::Body for Messages {
                 this.waits = None;
                 match room {
                     Ok(room) => this.received.put(room),
-                    Err(error) => return Poll::Ready(Some(Err(status::not_committed(error)))),
+                    Err(error) => return Poll::Ready(Some(Err(error))),
                 }
-                if this.left > 0 {
-                    this.late = Some(Box::pin(sleep(ARRIVAL)));
+                if let Some(prefix) = this.begin() {
+                    return Poll::Ready(Some(Ok(Frame::data(prefix))));
                 }
-                let prefix = Bytes::from(std::mem::replace(&mut this.prefix, Vec::with_capacity(PREFIX)));
-                return Poll::Ready(Some(Ok(Frame::data(prefix))));
             }
             if let Some(inside) = this.pass() {
                 return Poll::Ready(Some(Ok(Frame::data(inside))));
@@ -197,6 +224,12 @@ impl http_body::Body for Messages {
                     Err(frame) => return Poll::Ready(Some(Ok(frame))),
                 },
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                // What is not whole would otherwise pass for a clean end.
+                Poll::Ready(None) if this.left > 0 || !this.prefix.is_empty() => {
+                    (this.left, this.whole) = (0, None);
+                    this.prefix.clear();
+                    return Poll::Ready(Some(Err(status::malformed_message())));
+                }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => {
                     if let Some(late) = &mut this.late {

@@ -32,6 +32,7 @@ mod filter_refused;
 mod get_event;
 mod harness;
 mod health;
+mod hostile_load;
 mod idempotency;
 mod kill;
 mod layering;
