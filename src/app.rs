@@ -19,7 +19,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{ConfigError, MigrateArgs, ServeArgs, ServeConfig},
     grpc::{audit::Audit, catalog::CatalogRpc},
-    ingest::{self, Ingest},
+    ingest::{self, Ingest, allowance::Allowances, streams::Streams},
     query::token::Tokens,
     server::{self, ServeError, admin},
     store::{self, Store, StoreError, StoreUrl},
@@ -123,6 +123,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let audit = Arc::new(Audit {
         catalog: Arc::clone(&catalog),
         ingest: Arc::clone(&ingest),
+        producers: Allowances::new(config.rates, config.producers, tokio::time::Instant::now()),
+        streams: Streams::default(),
         store: Arc::clone(&store),
         tokens: Tokens::new(&key),
         clock,

@@ -1,11 +1,24 @@
 //! Every setting: its default, unit and meaning. A setting is a flag, an environment variable or a line
 //! of the configuration file; the first of these that is given wins. All are checked before a port is
 //! bound.
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+mod limits;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde::Deserialize;
 
-use crate::{catalog::model::Family, store::StoreUrl, telemetry::LogFormat};
+use crate::{
+    catalog::model::Family,
+    event::Producer,
+    ingest::{allowance::Allowance, rate::Rates},
+    store::StoreUrl,
+    telemetry::LogFormat,
+};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:50051";
 const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9464";
@@ -46,6 +59,13 @@ pub struct ServeArgs {
     /// [default: 20].
     #[arg(long, value_name = "SECONDS", env = "CHANCERY_DRAIN_SECONDS")]
     pub drain_seconds: Option<u64>,
+    /// Events per second that each producer may send; in the file a key of [limits] [default: none].
+    #[arg(long, value_name = "EVENTS", env = "CHANCERY_EVENTS_PER_SECOND")]
+    pub events_per_second: Option<u64>,
+    /// Bytes of append requests per second that each producer may send; in the file a key of [limits]
+    /// [default: none].
+    #[arg(long, value_name = "BYTES", env = "CHANCERY_BYTES_PER_SECOND")]
+    pub bytes_per_second: Option<u64>,
 }
 
 /// Flags of `chancery migrate`.
@@ -69,6 +89,8 @@ struct File {
     log_level: Option<String>,
     log_format: Option<String>,
     drain_seconds: Option<u64>,
+    limits: limits::Table,
+    producers: BTreeMap<String, limits::Table>,
 }
 
 /// The checked settings of a server.
@@ -82,6 +104,9 @@ pub struct ServeConfig {
     pub log_level: String,
     pub log_format: LogFormat,
     pub drain: Duration,
+    /// How fast producers without an entry in `producers` may send.
+    pub rates: Rates,
+    pub producers: BTreeMap<Producer, Allowance>,
 }
 
 /// A setting that cannot be used: which one, and why.
@@ -124,6 +149,9 @@ impl ServeArgs {
         if !(1..=3600).contains(&drain_seconds) {
             return Err(error("drain_seconds", "is not between 1 and 3600"));
         }
+        let mut limits = file.limits;
+        limits.events_per_second = self.events_per_second.or(limits.events_per_second);
+        limits.bytes_per_second = self.bytes_per_second.or(limits.bytes_per_second);
         Ok(ServeConfig {
             listen: address("listen", self.listen, file.listen, DEFAULT_LISTEN)?,
             admin_listen: address(
@@ -141,6 +169,8 @@ impl ServeArgs {
                 Some(text) => text.parse().map_err(|reason| error("log_format", reason))?,
             },
             drain: Duration::from_secs(drain_seconds),
+            rates: limits::others(&limits)?,
+            producers: limits::named(file.producers, &limits)?,
         })
     }
 }

@@ -3,9 +3,10 @@
 //!
 //! # One Append through the crate
 //!
-//! 1. `server` accepts the connection; its outermost layer, `oversize`, makes the one answer of tonic
-//!    honest that is not.
-//! 2. [`grpc::audit`] names the producer; `grpc::append` takes the batch apart.
+//! 1. `server` accepts the connection; its layer `intake` reads a message when there is room for it
+//!    ([`ingest::admission`]), and refuses one that is too large by its prefix.
+//! 2. [`grpc::audit`] names the producer; `grpc::limits` makes it pay by its rate ([`ingest::rate`]) and
+//!    checks its log; `grpc::append` waits for room for the events and takes the batch apart.
 //! 3. [`event::ParsedEvent::parse`] checks ids, times and sizes. What fails is rejected and stored nowhere.
 //! 4. [`event::admit`] drops secrets ([`catalog::secret`]), then looks the event up and names its fields
 //!    ([`catalog::Catalog::classify`]). What the catalog refuses fails the batch or goes to quarantine.

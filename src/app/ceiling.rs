@@ -115,7 +115,7 @@ impl Ceiling {
             let (ingest, log) = (Arc::clone(&self.ingest), log.clone());
             tasks.spawn(async move {
                 for submission in queue {
-                    let admission = ingest.admit(0).await?;
+                    let admission = ingest.flight.admit(None, 0, submission.entries.len()).await?;
                     ingest.submit(&log, submission, &admission).await?;
                 }
                 Ok::<_, SubmitError>(())

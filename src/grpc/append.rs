@@ -11,15 +11,13 @@ use prost::Message as _;
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{
-    audit::{Audit, log_name},
-    status,
-};
+use super::{audit::Audit, limits, status};
 use crate::{
     catalog::{Suggestions, rejection::Rejection},
     event::{LogName, ParsedEvent, Producer, Receipt, SealedEvent, admit, limits::MAX_BATCH_EVENTS, seal},
     ingest::{
         SubmitError,
+        admission::Received,
         sequencer::{self, Entry, Head, Mode, Submission, Verdict},
     },
     proto::{
@@ -60,11 +58,13 @@ impl Fate {
 pub async fn append(
     audit: &Audit,
     producer: Producer,
+    received: &Received,
     request: v1::AppendRequest,
 ) -> Result<v1::AppendResponse, Status> {
+    limits::pay(audit, &producer, &request)?;
     let bytes = request.encoded_len();
     let count = request.events.len();
-    let log = log_name(&request.log)?;
+    let log = limits::log(audit, &producer, &request.log)?;
     let mode = match v1::AppendMode::try_from(request.mode) {
         Ok(v1::AppendMode::Unspecified | v1::AppendMode::Atomic) => Mode::Atomic,
         Ok(v1::AppendMode::PerEvent) => Mode::PerEvent,
@@ -77,13 +77,18 @@ pub async fn append(
         return Err(status::batch_too_large(count, MAX_BATCH_EVENTS));
     }
     let tally = Tally::received(&audit.metrics, count, request.validate_only);
-    let admission = match audit.ingest.admit(bytes).await {
-        Ok(admission) => admission,
+    let admission = match audit.ingest.flight.admit(Some(&producer), bytes, count).await {
+        Ok(admission) => {
+            drop(received.take());
+            admission
+        }
         Err(error) if mode == Mode::Atomic => {
+            limits::count(&audit.metrics, error);
             tally.result(Outcome::not_attempted, count);
             return Err(status::not_committed(error));
         }
         Err(error) => {
+            limits::count(&audit.metrics, error);
             let why = status::as_message(&status::not_committed(error));
             let ids = request.events.iter().map(|event| shown_id(&event.event_id));
             let results = ids.enumerate().map(|(index, id)| not_attempted(index, id, &why, true)).collect();

@@ -3,7 +3,9 @@
 //! One task per stream. It reads a batch, checks it (`append::check`), and lets the sequencer commit it
 //! while it reads the next, up to the credits. Acks go out in the order of the batches. A batch that
 //! cannot be committed now is tried again until it can, because the client has nothing better to do
-//! with it; the client hears why it waits. The task ends when the client has closed its side and
+//! with it; the client hears why it waits. A producer that has sent more than it may is not read until
+//! that is paid back, so nothing of it waits in memory. A client that reads no acks for a while is cut
+//! off. The task ends when the client has closed its side and
 //! everything is acked, when the server drains, or when the client is gone; what it has queued by then
 //! is committed all the same, and answered as a duplicate when it is sent again.
 use std::{sync::Arc, time::Duration};
@@ -18,7 +20,9 @@ use tonic::{Status, Streaming};
 
 use super::{
     append::{self, Tally},
-    audit::{Audit, log_name},
+    audit::Audit,
+    limits,
+    outbox::{Answers, Outbox, outbox},
     status,
 };
 use crate::{
@@ -27,45 +31,62 @@ use crate::{
         limits::{MAX_BATCH_EVENTS, MAX_EVENT_BYTES, MAX_MESSAGE_BYTES},
     },
     ingest::{
-        SubmitError,
+        Admission, SubmitError,
+        admission::{Received, Room},
+        rate::{Load, Rate},
         sequencer::{Mode, Submission},
     },
     proto::v1,
+    telemetry::Throttle,
 };
 
 /// Batches of one stream that may be unacked. Two keep the sequencer busy; the rest covers the way
-/// there and back. Bytes are bounded by the budget of `ingest`, over all streams.
+/// there and back. Memory is bounded by the budgets of `ingest::admission`, over all streams.
 const CREDITS: usize = 16;
 /// How long a stream lives. After that the client opens another one, perhaps on another replica.
 const STREAM_AGE: Duration = Duration::from_secs(3600);
 /// Pause before a batch that could not be committed is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-type Answer = Result<v1::AppendStreamResponse, Status>;
+/// How long acks may wait for a client that takes none of them. Until then they hold a part of the
+/// producer's share of the server's memory.
+const SLOW_READER: Duration = Duration::from_secs(30);
 
 /// Begins to serve a stream.
+///
+/// # Errors
+/// There are too many of them.
 pub fn run(
     audit: Arc<Audit>,
     producer: Producer,
+    received: Received,
     inbound: Streaming<v1::AppendStreamRequest>,
-) -> mpsc::Receiver<Answer> {
-    // Acks of a client that does not read wait here and then stop the reading of its batches.
-    let (answers, receiver) = mpsc::channel(CREDITS);
+) -> Result<Answers, Status> {
+    let open = audit.streams.open(&producer).map_err(|limit| {
+        audit.metrics.throttled(Throttle::streams);
+        status::too_many_streams(&producer, limit)
+    })?;
+    let (outbox, answers) = outbox(open);
     let tracker = audit.readers.clone();
     tracker.spawn(async move {
-        let mut stream = Stream { audit, producer, log: None, last_batch: 0, answers: answers.clone() };
-        if let Err(Ended::With(error)) = stream.serve(inbound).await {
-            // The client may be gone.
-            let _ = answers.send(Err(error)).await;
+        let mut stream = Stream { audit, producer, log: None, last_batch: 0, received, outbox };
+        let ended = stream.serve(inbound).await;
+        let Stream { outbox, .. } = stream;
+        match ended {
+            Ok(()) | Err(Ended::Gone) => outbox.end(Ok(())),
+            Err(Ended::With(error)) => outbox.end(Err(error)),
+            Err(Ended::SlowReader) => outbox.cut(status::slow_reader(SLOW_READER)),
         }
     });
-    receiver
+    Ok(answers)
 }
 
 /// Why a stream ended before its client closed it.
 enum Ended {
     /// The client does not listen any more.
     Gone,
+    /// The client takes no acks.
+    SlowReader,
     /// The client broke the rules of the stream, or its connection broke.
     With(Status),
 }
@@ -75,13 +96,14 @@ struct Stream {
     producer: Producer,
     log: Option<LogName>,
     last_batch: u64,
-    answers: mpsc::Sender<Answer>,
+    received: Received,
+    outbox: Outbox,
 }
 
 /// A batch whose outcome is final, or why it is not.
 struct Settled {
     batch_number: u64,
-    outcome: Result<(Vec<v1::EventResult>, u64), NotCommitted>,
+    outcome: Result<(Vec<v1::EventResult>, u64, Admission), NotCommitted>,
 }
 
 /// Why a batch was not committed and is not tried again: the client keeps it and all after it.
@@ -94,43 +116,58 @@ enum NotCommitted {
 
 impl Stream {
     async fn serve(&mut self, mut inbound: Streaming<v1::AppendStreamRequest>) -> Result<(), Ended> {
-        self.answer(v1::AppendStreamResponse { settings: Some(settings()), ..Default::default() }).await?;
+        self.answer(v1::AppendStreamResponse { settings: Some(self.settings()), ..Default::default() });
         let (throttles, mut throttled) = mpsc::channel(1);
         let mut in_flight = FuturesOrdered::new();
         let age = sleep_until(Instant::now() + STREAM_AGE);
         tokio::pin!(age);
-        let drain = self.audit.drain.clone();
+        let (drain, received) = (self.audit.drain.clone(), self.received.clone());
         let mut open = true;
-        while open || !in_flight.is_empty() {
+        // Until when the producer owes what it has sent.
+        let mut owes_until = None;
+        while open || !in_flight.is_empty() || self.outbox.waiting() > 0 {
+            let reads = open && owes_until.is_none() && in_flight.len() + self.outbox.waiting() < CREDITS;
+            let slow_at = self.outbox.since().map(|since| since + SLOW_READER);
             tokio::select! {
                 biased;
                 Some(settled) = in_flight.next(), if !in_flight.is_empty() => {
                     let Settled { batch_number, outcome } = settled;
-                    let (results, tree_size) = match outcome {
+                    let (results, tree_size, admission) = match outcome {
                         Ok(outcome) => outcome,
                         Err(NotCommitted::Draining) => return Ok(()),
                         Err(NotCommitted::Broken) => return Err(Ended::With(status::internal())),
                     };
-                    self.answer(v1::AppendStreamResponse {
+                    self.outbox.put(v1::AppendStreamResponse {
                         acked_through: batch_number,
                         results,
                         tree_size,
                         ..Default::default()
-                    }).await?;
+                    }, Some(admission));
                 }
-                Some(throttle) = throttled.recv() => {
-                    self.answer(v1::AppendStreamResponse { throttle: Some(throttle), ..Default::default() }).await?;
-                }
+                () = self.outbox.taken() => if self.outbox.is_gone() {
+                    return Err(Ended::Gone);
+                },
+                () = until(slow_at) => if self.outbox.since().is_some_and(|since| since.elapsed() >= SLOW_READER) {
+                    self.audit.metrics.throttled(Throttle::slow_reader);
+                    return Err(Ended::SlowReader);
+                },
+                Some(throttle) = throttled.recv() => self.throttle(throttle),
                 () = drain.cancelled(), if open => {
                     open = false;
-                    self.drain("SHUTDOWN").await?;
+                    self.drain("SHUTDOWN");
                 }
                 () = &mut age, if open => {
                     open = false;
-                    self.drain("STREAM_AGE").await?;
+                    self.drain("STREAM_AGE");
                 }
-                message = inbound.message(), if open && in_flight.len() < CREDITS => match message {
-                    Ok(Some(request)) => in_flight.push_back(self.batch(request, throttles.clone())?),
+                () = until(owes_until), if open => owes_until = self.pay(Load { events: 0, bytes: 0 }),
+                () = received.stalled(), if reads => self.throttle(notice(SubmitError::Overloaded)),
+                message = inbound.message(), if reads => match message {
+                    Ok(Some(request)) => {
+                        // Before anything is checked: what is refused has cost the server the same.
+                        owes_until = self.pay(Load { events: request.events.len(), bytes: request.encoded_len() });
+                        in_flight.push_back(self.batch(request, throttles.clone())?);
+                    }
                     Ok(None) => open = false,
                     Err(error) => return Err(Ended::With(error)),
                 },
@@ -139,13 +176,31 @@ impl Stream {
         Ok(())
     }
 
-    async fn answer(&self, answer: v1::AppendStreamResponse) -> Result<(), Ended> {
-        self.answers.send(Ok(answer)).await.map_err(|_| Ended::Gone)
+    fn answer(&self, answer: v1::AppendStreamResponse) {
+        self.outbox.put(answer, None);
     }
 
-    async fn drain(&self, reason: &str) -> Result<(), Ended> {
+    fn throttle(&self, throttle: v1::StreamThrottle) {
+        self.answer(v1::AppendStreamResponse { throttle: Some(throttle), ..Default::default() });
+    }
+
+    fn drain(&self, reason: &str) {
         let drain = v1::StreamDrain { reason: reason.to_owned() };
-        self.answer(v1::AppendStreamResponse { drain: Some(drain), ..Default::default() }).await
+        self.answer(v1::AppendStreamResponse { drain: Some(drain), ..Default::default() });
+    }
+
+    /// Pays for a batch. When the producer owes for it, tells the client, and returns until when nothing
+    /// more is read.
+    fn pay(&self, load: Load) -> Option<Instant> {
+        let now = Instant::now();
+        let throttled = self.audit.producers.owe(&self.producer, load, now).err()?;
+        self.audit.metrics.throttled(limits::cause(&throttled));
+        let wait = status::whole_millis(throttled.wait);
+        self.throttle(v1::StreamThrottle {
+            reason: status::RATE_LIMITED.to_owned(),
+            retry_after: Some(pbjson_types::Duration::from(wait)),
+        });
+        Some(now + wait)
     }
 
     /// Checks the rules of the stream and returns the work that checks and commits the batch.
@@ -154,6 +209,7 @@ impl Stream {
         request: v1::AppendStreamRequest,
         throttles: mpsc::Sender<v1::StreamThrottle>,
     ) -> Result<impl Future<Output = Settled> + Send + 'static, Ended> {
+        let room = self.received.take();
         let log = self.log(&request.log).map_err(Ended::With)?;
         let batch_number = request.batch_number;
         self.number(batch_number).map_err(Ended::With)?;
@@ -163,17 +219,10 @@ impl Stream {
         }
         let audit = Arc::clone(&self.audit);
         let producer = self.producer.clone();
+        let tally = Tally::received(&audit.metrics, count, false);
         Ok(async move {
-            let tally = Tally::received(&audit.metrics, count, false);
-            if count > MAX_BATCH_EVENTS {
-                let results =
-                    append::refuse_all(&tally, count, &status::batch_too_large(count, MAX_BATCH_EVENTS));
-                return Settled { batch_number, outcome: Ok((results, 0)) };
-            }
-            Settled {
-                batch_number,
-                outcome: commit(&audit, &tally, &log, producer, request, &throttles).await,
-            }
+            let outcome = commit(&audit, &tally, &log, producer, request, room, &throttles).await;
+            Settled { batch_number, outcome }
         })
     }
 
@@ -185,7 +234,10 @@ impl Stream {
                 let description = format!("the stream appends to {log}; open another one for another log");
                 Err(status::invalid("INVALID_LOG", "log", description))
             }
-            None => Ok(self.log.insert(log_name(name)?).clone()),
+            None => {
+                let log = limits::log(&self.audit, &self.producer, name)?;
+                Ok(self.log.insert(log).clone())
+            }
         }
     }
 
@@ -201,37 +253,64 @@ impl Stream {
         self.last_batch = number;
         Ok(())
     }
-}
 
-fn settings() -> v1::StreamSettings {
-    let number = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
-    v1::StreamSettings {
-        max_batch_events: number(MAX_BATCH_EVENTS),
-        max_event_bytes: number(MAX_EVENT_BYTES),
-        max_message_bytes: number(MAX_MESSAGE_BYTES),
-        max_unacked_batches: number(CREDITS),
+    fn settings(&self) -> v1::StreamSettings {
+        let number = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
+        let rates = self.audit.producers.rates(&self.producer);
+        let rate = |rate: Option<Rate>| rate.map_or((0, 0), |rate| (rate.per_second, rate.burst));
+        let ((events_per_second, burst_events), (bytes_per_second, burst_bytes)) =
+            (rate(rates.events), rate(rates.bytes));
+        v1::StreamSettings {
+            max_batch_events: number(MAX_BATCH_EVENTS),
+            max_event_bytes: number(MAX_EVENT_BYTES),
+            max_message_bytes: number(MAX_MESSAGE_BYTES),
+            max_unacked_batches: number(CREDITS),
+            events_per_second,
+            burst_events,
+            bytes_per_second,
+            burst_bytes,
+        }
     }
 }
 
-/// Checks and commits a batch, trying again for as long as it takes.
+/// Waits until an instant, or for ever.
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Checks and commits a batch, trying again for as long as it takes. Its memory is accounted for by `room`
+/// and then by the admission that comes with its results.
 async fn commit(
     audit: &Audit,
     tally: &Tally,
     log: &LogName,
     producer: Producer,
-    request: v1::AppendStreamRequest,
+    mut request: v1::AppendStreamRequest,
+    room: Option<Room>,
     throttles: &mpsc::Sender<v1::StreamThrottle>,
-) -> Result<(Vec<v1::EventResult>, u64), NotCommitted> {
-    let bytes = request.encoded_len();
+) -> Result<(Vec<v1::EventResult>, u64, Admission), NotCommitted> {
+    let (bytes, count) = (request.encoded_len(), request.events.len());
+    if count > MAX_BATCH_EVENTS {
+        // Refused anyway: it does not wait with more events than it has paid room for.
+        request.events = Vec::new();
+    }
     let admission = loop {
-        match audit.ingest.admit(bytes).await {
+        match audit.ingest.flight.admit(Some(&producer), bytes, count).await {
             Ok(admission) => break admission,
             Err(error) => wait(audit, error, throttles).await?,
         }
     };
+    drop(room);
+    if count > MAX_BATCH_EVENTS {
+        let why = status::batch_too_large(count, MAX_BATCH_EVENTS);
+        return Ok((append::refuse_all(tally, count, &why), 0, admission));
+    }
     let (checked, entries) = append::check(audit, log, &producer, request.events);
     if entries.is_empty() {
-        return Ok((append::results(tally, checked, Vec::new(), false), 0));
+        return Ok((append::results(tally, checked, Vec::new(), false), 0, admission));
     }
     let submission = Arc::new(Submission { producer, mode: Mode::PerEvent, entries });
     let committed = loop {
@@ -240,7 +319,7 @@ async fn commit(
             Err(error) => wait(audit, error, throttles).await?,
         }
     };
-    Ok((append::results(tally, checked, committed.verdicts, false), committed.tree_size))
+    Ok((append::results(tally, checked, committed.verdicts, false), committed.tree_size, admission))
 }
 
 /// Tells the client why its acks are late, and waits before the next try.
@@ -253,17 +332,23 @@ async fn wait(
         SubmitError::Draining => return Err(NotCommitted::Draining),
         SubmitError::StoreBroken => return Err(NotCommitted::Broken),
         SubmitError::Overloaded
+        | SubmitError::OverShare
         | SubmitError::StoreUnavailable
         | SubmitError::Unknown
         | SubmitError::TooManyLogs => {}
     }
+    limits::count(&audit.metrics, error);
     // A notice that nobody has read yet says the same.
-    let _ = throttles.try_send(v1::StreamThrottle {
-        reason: status::reason(error).to_owned(),
-        retry_after: Some(pbjson_types::Duration::from(RETRY_AFTER)),
-    });
+    let _ = throttles.try_send(notice(error));
     tokio::select! {
         () = sleep(RETRY_AFTER) => Ok(()),
         () = audit.drain.cancelled() => Err(NotCommitted::Draining),
+    }
+}
+
+fn notice(error: SubmitError) -> v1::StreamThrottle {
+    v1::StreamThrottle {
+        reason: status::reason(error).to_owned(),
+        retry_after: Some(pbjson_types::Duration::from(RETRY_AFTER)),
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     catalog::Catalog,
     clock::Clock,
     event::{LogName, Producer},
-    ingest::Ingest,
+    ingest::{Ingest, admission::Received, allowance::Allowances, streams::Streams},
     proto::v1::{self, audit_service_server::AuditService},
     query::{
         self, End, Order, Part, Query,
@@ -30,6 +30,9 @@ const MAX_COUNT_ROWS: u32 = 10_000;
 pub struct Audit {
     pub catalog: Arc<Catalog>,
     pub ingest: Arc<Ingest>,
+    pub producers: Allowances,
+    /// Open append streams.
+    pub streams: Streams,
     pub store: Arc<dyn Store>,
     pub tokens: Tokens,
     pub clock: Arc<dyn Clock>,
@@ -55,7 +58,8 @@ impl AuditService for AuditRpc {
     ) -> Result<Response<v1::AppendResponse>, Status> {
         let _running = self.0.calls.token();
         let producer = producer(&request)?;
-        append::append(&self.0, producer, request.into_inner()).await.map(Response::new)
+        let received = received(&request);
+        append::append(&self.0, producer, &received, request.into_inner()).await.map(Response::new)
     }
 
     type AppendStreamStream = Answers<v1::AppendStreamResponse>;
@@ -65,8 +69,9 @@ impl AuditService for AuditRpc {
         request: Request<Streaming<v1::AppendStreamRequest>>,
     ) -> Result<Response<Self::AppendStreamStream>, Status> {
         let producer = producer(&request)?;
-        let answers = append_stream::run(Arc::clone(&self.0), producer, request.into_inner());
-        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+        let received = received(&request);
+        let answers = append_stream::run(Arc::clone(&self.0), producer, received, request.into_inner())?;
+        Ok(Response::new(Box::pin(answers)))
     }
 
     type QueryStream = Answers<v1::QueryResponse>;
@@ -255,9 +260,13 @@ fn predicate(filter: Option<&v1::EventFilter>) -> Result<Predicate, Status> {
     })
 }
 
-/// Who is calling. Until callers authenticate, what they say in `x-chancery-producer`.
 pub(super) fn producer<T>(request: &Request<T>) -> Result<Producer, Status> {
-    match request.metadata().get("x-chancery-producer") {
+    caller(request.metadata().as_ref())
+}
+
+/// Who is calling. Until callers authenticate, what they say in `x-chancery-producer`.
+pub fn caller(headers: &http::HeaderMap) -> Result<Producer, Status> {
+    match headers.get("x-chancery-producer") {
         None => Ok(Producer::anonymous()),
         Some(name) => name
             .to_str()
@@ -265,6 +274,11 @@ pub(super) fn producer<T>(request: &Request<T>) -> Result<Producer, Status> {
             .and_then(Producer::parse)
             .map_err(|what| status::invalid("INVALID_PRODUCER", "x-chancery-producer", what)),
     }
+}
+
+/// The room that the messages of a call have taken while they were received.
+fn received<T>(request: &Request<T>) -> Received {
+    request.extensions().get().cloned().unwrap_or_default()
 }
 
 /// The columns a count can be grouped by, by name.

@@ -5,6 +5,8 @@ mod append_stream;
 pub mod audit;
 pub mod catalog;
 mod convert;
+pub mod limits;
+mod outbox;
 pub mod producer;
 pub mod quarantine;
 mod replay;

@@ -66,7 +66,8 @@ impl QuarantineService for QuarantineRpc {
         request: Request<v1::ReplayQuarantinedRequest>,
     ) -> Result<Response<v1::ReplayQuarantinedResponse>, Status> {
         let _running = self.0.calls.token();
-        replay::replay(&self.0, request.into_inner()).await.map(Response::new)
+        let caller = producer(&request)?;
+        replay::replay(&self.0, caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn discard_quarantined(

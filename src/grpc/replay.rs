@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::{
     append::{self, Checked, Fate, Tally},
-    audit::{Audit, log_name},
+    audit::Audit,
+    limits,
     quarantine::{self, MAX_ROWS, PAGE, PAGE_BYTES},
     status,
 };
@@ -28,9 +29,10 @@ use crate::{
 /// Answers one call.
 pub async fn replay(
     audit: &Audit,
+    caller: Producer,
     request: v1::ReplayQuarantinedRequest,
 ) -> Result<v1::ReplayQuarantinedResponse, Status> {
-    let log = log_name(&request.log)?;
+    let log = limits::log(audit, &caller, &request.log)?;
     let run = Run { audit, log: &log, results: Vec::new() };
     match (request.all, request.ids.is_empty()) {
         (true, true) => {
@@ -54,7 +56,7 @@ pub async fn replay(
 
 /// Room for one page, held for the whole call.
 async fn admission(audit: &Audit) -> Result<Admission, Status> {
-    audit.ingest.admit(PAGE_BYTES).await.map_err(status::not_committed)
+    audit.ingest.flight.admit(None, PAGE_BYTES, PAGE).await.map_err(status::not_committed)
 }
 
 /// One call.

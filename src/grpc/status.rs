@@ -1,18 +1,31 @@
 //! Errors on the wire: the only place that makes a `tonic::Status`.
 //!
 //! Every error carries `ErrorInfo` (domain `chancery.v1`, a stable reason), bad input also `BadRequest`
-//! with field paths, `UNAVAILABLE` always `RetryInfo`. Causes of databases and libraries go to the log.
+//! with field paths, `UNAVAILABLE` and `RESOURCE_EXHAUSTED` always `RetryInfo`. Causes of databases and libraries go to the log.
 //!
 //! Details travel in one HTTP/2 header in base64, the message in another and once more in the details,
 //! and clients refuse headers above 8 KiB (grpc-java, the C core) to 16 KiB. So the violations, the
 //! message and each of their parts are bounded.
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::{catalog::rejection::Rejection, ingest::SubmitError, proto::google::rpc, store::StoreError};
+use crate::{
+    catalog::rejection::Rejection,
+    event::{LogName, Producer},
+    ingest::{
+        SubmitError,
+        rate::Throttled,
+        streams::{MAX_PRODUCER_STREAMS, MAX_STREAMS, TooMany},
+    },
+    proto::google::rpc,
+    store::StoreError,
+};
 
 const DOMAIN: &str = "chancery.v1";
 /// Violations of one status.
@@ -114,6 +127,10 @@ pub fn not_committed(error: SubmitError) -> Status {
         SubmitError::Overloaded => {
             unavailable(reason(error), "more events are in flight than the server takes")
         }
+        SubmitError::OverShare => unavailable(
+            reason(error),
+            "this producer has its share of the events in flight, half of them all",
+        ),
         SubmitError::Draining => draining(),
         SubmitError::StoreUnavailable => unavailable(reason(error), "the store cannot be written now"),
         SubmitError::Unknown => unavailable(
@@ -121,13 +138,9 @@ pub fn not_committed(error: SubmitError) -> Status {
             "the store failed during the commit; send the same event ids again to learn the outcome",
         ),
         SubmitError::TooManyLogs => {
-            let mut details = info(reason(error), HashMap::new());
-            let subject = "open logs";
             let description =
                 format!("this replica appends to at most {} logs", crate::ingest::MAX_OPEN_LOGS);
-            details.add_quota_failure_violation(subject, &description);
-            details.set_retry_info(Some(RETRY_AFTER));
-            Status::with_error_details(Code::ResourceExhausted, description, details)
+            exhausted(reason(error), "open logs", description, RETRY_AFTER, HashMap::new())
         }
         SubmitError::StoreBroken => internal(),
     }
@@ -136,13 +149,77 @@ pub fn not_committed(error: SubmitError) -> Status {
 /// The stable reason of a submission that was not committed; a stream names it while it waits.
 pub const fn reason(error: SubmitError) -> &'static str {
     match error {
-        SubmitError::Overloaded => "OVERLOADED",
+        SubmitError::Overloaded | SubmitError::OverShare => "OVERLOADED",
         SubmitError::Draining => "DRAINING",
         SubmitError::TooManyLogs => "TOO_MANY_LOGS",
         SubmitError::StoreUnavailable => "STORE_UNAVAILABLE",
         SubmitError::Unknown => "COMMIT_OUTCOME_UNKNOWN",
         SubmitError::StoreBroken => "INTERNAL",
     }
+}
+
+/// The producer sends faster than it may.
+pub fn rate_limited(producer: &Producer, throttled: &Throttled) -> Status {
+    let (limit, rate) = (throttled.unit.limit(), throttled.rate);
+    let metadata = HashMap::from([
+        ("producer".to_owned(), producer.as_str().to_owned()),
+        ("limit".to_owned(), limit.to_owned()),
+        ("per_second".to_owned(), rate.per_second.to_string()),
+        ("burst".to_owned(), rate.burst.to_string()),
+    ]);
+    let subject = format!("{limit} of producer {}", producer.as_str());
+    let description = format!("{limit} is {}, at most {} at once", rate.per_second, rate.burst);
+    exhausted(RATE_LIMITED, &subject, description, whole_millis(throttled.wait), metadata)
+}
+
+/// The reason of [`rate_limited`]; a stream names it while it waits.
+pub const RATE_LIMITED: &str = "RATE_LIMITED";
+
+/// The producer may not append to this log.
+pub fn log_not_allowed(producer: &Producer, log: &LogName, allowed: &BTreeSet<LogName>) -> Status {
+    let mut metadata = HashMap::from([
+        ("producer".to_owned(), producer.as_str().to_owned()),
+        ("log".to_owned(), log.as_str().to_owned()),
+    ]);
+    let names: Vec<_> = allowed.iter().map(LogName::as_str).collect();
+    let names = names.join(", ");
+    if names.len() <= MOST_DESCRIPTION {
+        metadata.insert("allowed_logs".to_owned(), names);
+    }
+    let message = format!("this producer may not append to log {log}");
+    Status::with_error_details(Code::PermissionDenied, message, info("LOG_NOT_ALLOWED", metadata))
+}
+
+/// There are as many append streams as there may be.
+pub fn too_many_streams(producer: &Producer, limit: TooMany) -> Status {
+    let (subject, description) = match limit {
+        TooMany::Streams => {
+            ("open append streams".to_owned(), format!("this replica has at most {MAX_STREAMS} open"))
+        }
+        TooMany::OfProducer => (
+            format!("open append streams of producer {}", producer.as_str()),
+            format!("one producer has at most {MAX_PRODUCER_STREAMS} open"),
+        ),
+    };
+    exhausted("TOO_MANY_STREAMS", &subject, description, RETRY_AFTER, HashMap::new())
+}
+
+/// The client of a stream sends batches and reads no acks.
+pub fn slow_reader(after: Duration) -> Status {
+    let description = format!("no ack was read for {} s; what was not acked may be stored", after.as_secs());
+    exhausted("SLOW_READER", "unread acks of a stream", description, RETRY_AFTER, HashMap::new())
+}
+
+/// Bytes that are no message of the type that the call takes.
+pub fn malformed_message() -> Status {
+    invalid("MALFORMED_MESSAGE", "", "the bytes are no message of this call's type")
+}
+
+/// A message that arrives too slowly for the room that is kept for it.
+pub fn message_too_slow(after: Duration) -> Status {
+    let message = format!("the message did not arrive within {} s", after.as_secs());
+    let info = info("MESSAGE_TOO_SLOW", HashMap::new());
+    Status::with_error_details(Code::DeadlineExceeded, message, info)
 }
 
 /// A store failure on a read. The cause is logged here, once.
@@ -233,6 +310,24 @@ fn unavailable(reason: &str, message: &str) -> Status {
     Status::with_error_details(Code::Unavailable, message, details)
 }
 
+fn exhausted(
+    reason: &str,
+    subject: &str,
+    description: String,
+    retry_after: Duration,
+    metadata: HashMap<String, String>,
+) -> Status {
+    let mut details = info(reason, metadata);
+    details.add_quota_failure_violation(subject, &description);
+    details.set_retry_info(Some(retry_after));
+    Status::with_error_details(Code::ResourceExhausted, description, details)
+}
+
+/// Rounded up: a client that waits as it is told must not come too early.
+pub fn whole_millis(wait: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
+}
+
 fn info(reason: &str, metadata: HashMap<String, String>) -> ErrorDetails {
     let mut details = ErrorDetails::new();
     details.set_error_info(reason, DOMAIN, metadata);
@@ -254,8 +349,8 @@ fn short(text: &str, most: usize) -> String {
     format!("{}...", &text[..end])
 }
 
-/// The reason of a message that is larger than the limit. tonic answers `OUT_OF_RANGE`, which exporters
-/// retry for ever; `server::oversize` puts this in its place.
+/// The reason of a message that is larger than the limit. tonic would answer `OUT_OF_RANGE`, which exporters
+/// retry for ever; `server::intake` is there first.
 pub fn message_too_large(limit: usize) -> Status {
     invalid(
         "MESSAGE_TOO_LARGE",

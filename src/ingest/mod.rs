@@ -3,25 +3,30 @@
 //! `sequencer` and `producers` decide (pure), `task` runs the decision in a transaction, one task per log
 //! and replica, over connections that `appenders` lends. [`Ingest`] is the door: a bounded queue per log. A
 //! caller's future may be dropped at any time; what was queued is committed all the same, because the task
-//! is not tied to it. Callers: `grpc::audit`.
+//! is not tied to it. `silence` keeps the metrics of producers. Callers: `grpc`, `app`.
+pub mod admission;
+pub mod allowance;
 mod appenders;
 mod gaps;
 pub mod producers;
+pub mod rate;
 pub mod sequencer;
 pub mod silence;
+pub mod streams;
 mod task;
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
+pub use admission::Admission;
+use admission::{ADMISSION_WAIT, Budget};
 use appenders::Appenders;
 use sequencer::{Submission, Verdict};
 use tokio::{
     runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::timeout,
 };
 use tokio_util::task::TaskTracker;
@@ -31,14 +36,8 @@ use crate::{event::LogName, store::Store, telemetry::Metrics};
 /// Logs that one replica appends to at a time. Each holds a task with its queue, some 10 KiB, and waits its
 /// turn for a connection. A log without appends for a while does not count.
 pub const MAX_OPEN_LOGS: usize = 2048;
-/// Bytes of submitted events in flight, over all logs: sixteen of the largest messages.
-const MAX_BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
-/// Unit of the in-flight budget.
-const BYTES_PER_PERMIT: usize = 1024;
 /// Calls waiting for one log's sequencer.
 const QUEUE_CALLS: usize = 1024;
-/// How long a call waits for room before it is told to come back.
-const ADMISSION_WAIT: Duration = Duration::from_secs(2);
 
 /// What a committed submission is answered with.
 #[derive(Debug)]
@@ -54,6 +53,8 @@ pub struct Committed {
 pub enum SubmitError {
     /// No room in the queue.
     Overloaded,
+    /// The producer has its share of the room already.
+    OverShare,
     /// The server is going away.
     Draining,
     /// This replica appends to as many logs as it can.
@@ -74,19 +75,16 @@ struct Job {
     _admission: Admission,
 }
 
-/// A share of the bytes that may be in flight, held as long as they are.
-#[derive(Clone)]
-pub struct Admission {
-    _permit: Arc<OwnedSemaphorePermit>,
-}
-
 /// The door to the sequencers.
 pub struct Ingest {
     appenders: Arc<Appenders>,
     metrics: Arc<Metrics>,
     /// Where the sequencers run.
     runtime: Handle,
-    budget: Arc<Semaphore>,
+    /// Memory of messages that are being received.
+    pub receive: Budget,
+    /// Memory of events that are being worked on.
+    pub flight: Budget,
     /// `None` once draining.
     logs: Mutex<Option<HashMap<LogName, mpsc::Sender<Job>>>>,
     tasks: TaskTracker,
@@ -101,22 +99,11 @@ impl Ingest {
             appenders: Arc::new(Appenders::new(store)),
             metrics,
             runtime,
-            budget: Arc::new(Semaphore::new(MAX_BYTES_IN_FLIGHT / BYTES_PER_PERMIT)),
+            receive: Budget::of_receive(),
+            flight: Budget::of_flight(),
             logs: Mutex::new(Some(HashMap::new())),
             tasks: TaskTracker::new(),
         }
-    }
-
-    /// Waits for room for `bytes` bytes of submitted events. Comes before any work on them: what waits
-    /// for room must not have taken it already.
-    ///
-    /// # Errors
-    /// There is no room, or the server is going away.
-    pub async fn admit(&self, bytes: usize) -> Result<Admission, SubmitError> {
-        let permits = u32::try_from(bytes / BYTES_PER_PERMIT + 1).unwrap_or(u32::MAX);
-        let permit = timeout(ADMISSION_WAIT, Arc::clone(&self.budget).acquire_many_owned(permits)).await;
-        let permit = permit.map_err(|_| SubmitError::Overloaded)?.map_err(|_| SubmitError::Draining)?;
-        Ok(Admission { _permit: Arc::new(permit) })
     }
 
     /// Queues a submission and waits for its commit.

@@ -1,7 +1,8 @@
 //! The codec of the services: prost, with one check before it decodes.
 //!
 //! A `NewEvent` of two bytes becomes some 500 in memory, so a message of 4 MiB could become 2 GiB before
-//! the limit on events is looked at. The events of a batch are therefore counted on the wire first.
+//! the limit on events is looked at. The events of a batch are therefore counted on the wire first. The
+//! batches of a stream come by way of `handover`.
 use std::{any::TypeId, marker::PhantomData};
 
 use bytes::Buf as _;
@@ -12,6 +13,7 @@ use tonic::{
 };
 use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
+use super::handover;
 use crate::{event::limits::MAX_BATCH_EVENTS, grpc::status, proto::v1};
 
 /// Encodes `T` and decodes `U`.
@@ -55,15 +57,24 @@ impl<U: prost::Message + Default + 'static> Decoder for BoundedDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        if let Some(field) = events_field::<U>() {
-            // Ten times the limit still goes on, so that a stream answers a batch that is somewhat too
-            // large with results; 10,000 empty events are 5 MiB.
-            let count = count_fields(source.chunk(), field);
-            if count > MAX_BATCH_EVENTS * 10 {
-                return Err(status::batch_too_large(count, MAX_BATCH_EVENTS));
-            }
+        if TypeId::of::<U>() == TypeId::of::<v1::AppendStreamRequest>() {
+            let key = source.try_get_u64().ok();
+            let message = key.and_then(handover::take).ok_or_else(status::internal)?;
+            refuse_too_many::<U>(&message)?;
+            return U::decode(message).map(Some).map_err(|_| status::malformed_message());
         }
+        refuse_too_many::<U>(source.chunk())?;
         self.inner.decode(source)
+    }
+}
+
+/// Ten times the limit still goes on, so that a stream answers a batch that is somewhat too large with
+/// results; 10,000 empty events are 5 MiB.
+fn refuse_too_many<U: 'static>(message: &[u8]) -> Result<(), Status> {
+    let Some(field) = events_field::<U>() else { return Ok(()) };
+    match count_fields(message, field) {
+        count if count > MAX_BATCH_EVENTS * 10 => Err(status::batch_too_large(count, MAX_BATCH_EVENTS)),
+        _ => Ok(()),
     }
 }
 

@@ -3,10 +3,11 @@
 //! tonic passes absent limits on as "none", where hyper has defaults of its own, so every limit is set
 //! here. The layers, from the outside in:
 //!
-//! 1. `oversize`: outermost, because it rewrites an answer that tonic makes before any service runs.
+//! 1. `intake`: before the services, because they see a message only when all of it is in memory.
 pub mod admin;
 pub mod codec;
-mod oversize;
+mod handover;
+mod intake;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -87,7 +88,7 @@ pub async fn serve_grpc(
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
-        .layer(oversize::OversizeLayer)
+        .layer(intake::IntakeLayer::new(Arc::clone(&audit.ingest), Arc::clone(&audit.metrics)))
         .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
         .add_service(
             ProducerServiceServer::new(ProducerRpc(Arc::clone(&audit)))

@@ -28,11 +28,46 @@ struct ByOutcome {
     result: Outcome,
 }
 
+/// Why a call was refused, or a stream told to wait, for the sake of others.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "label values are words in lower case")]
+pub enum Throttle {
+    /// The producer's events per second.
+    events_per_second,
+    /// The producer's bytes per second.
+    bytes_per_second,
+    /// The server has no room.
+    overloaded,
+    /// The producer has its share of the room.
+    producer_share,
+    /// Open append streams.
+    streams,
+    /// A client that does not read its acks.
+    slow_reader,
+}
+
+impl Throttle {
+    const ALL: [Self; 6] = [
+        Self::events_per_second,
+        Self::bytes_per_second,
+        Self::overloaded,
+        Self::producer_share,
+        Self::streams,
+        Self::slow_reader,
+    ];
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ByThrottle {
+    cause: Throttle,
+}
+
 /// Every metric of the process.
 pub struct Metrics {
     registry: Registry,
     received: Counter,
     results: Family<ByOutcome, Counter>,
+    throttled: Family<ByThrottle, Counter>,
     commit_seconds: Histogram,
     commit_events: Histogram,
     queried: Counter,
@@ -47,6 +82,16 @@ impl Default for Metrics {
         registry.register("append_received_events", "Events received by Append", received.clone());
         let results = Family::<ByOutcome, Counter>::default();
         registry.register("append_events", "Events by what became of them", results.clone());
+        let throttled = Family::<ByThrottle, Counter>::default();
+        registry.register(
+            "append_throttled",
+            "Calls refused, streams refused, ended or told to wait, by cause",
+            throttled.clone(),
+        );
+        // From the first on, so that an alert on an increase sees it.
+        for cause in Throttle::ALL {
+            drop(throttled.get_or_create(&ByThrottle { cause }));
+        }
         // 0.5 ms to 16 s: from an idle SSD to a store that had to be waited for.
         let commit_seconds =
             Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(0.0005, 2.0, 16));
@@ -62,7 +107,7 @@ impl Default for Metrics {
         let queried = Counter::default();
         registry.register("query_returned_events", "Events returned by Query", queried.clone());
         let producers = ProducerMetrics::new(&mut registry);
-        Self { registry, received, results, commit_seconds, commit_events, queried, producers }
+        Self { registry, received, results, throttled, commit_seconds, commit_events, queried, producers }
     }
 }
 
@@ -77,6 +122,11 @@ impl Metrics {
         if events > 0 {
             self.results.get_or_create(&ByOutcome { result }).inc_by(events as u64);
         }
+    }
+
+    /// A call or a stream was held back.
+    pub fn throttled(&self, cause: Throttle) {
+        self.throttled.get_or_create(&ByThrottle { cause }).inc();
     }
 
     /// A group was committed.

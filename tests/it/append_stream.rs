@@ -2,41 +2,10 @@
 //! events that never end the stream, and unacked batches that end as duplicates on a new stream.
 use std::time::Duration;
 
-use chancery::proto::v1::{self, AppendResult, AppendStreamRequest, AppendStreamResponse};
-use tokio::{sync::mpsc, time::timeout};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Streaming};
+use chancery::proto::v1::{self, AppendResult, AppendStreamRequest};
+use tonic::Code;
 
-use crate::harness::{KINDS, TestStore, block_on, events, server::Server};
-
-/// A stream with its sending side.
-struct Stream {
-    batches: mpsc::Sender<AppendStreamRequest>,
-    answers: Streaming<AppendStreamResponse>,
-}
-
-impl Stream {
-    async fn open(server: &Server) -> Self {
-        let (batches, receiver) = mpsc::channel(64);
-        let mut audit = server.audit().await;
-        let answers =
-            audit.append_stream(ReceiverStream::new(receiver)).await.expect("a stream").into_inner();
-        Self { batches, answers }
-    }
-
-    async fn send(&self, batch_number: u64, events: Vec<v1::NewEvent>) {
-        let batch = AppendStreamRequest { batch_number, events, ..AppendStreamRequest::default() };
-        self.batches.send(batch).await.expect("an open stream");
-    }
-
-    async fn next(&mut self) -> Result<Option<AppendStreamResponse>, tonic::Status> {
-        timeout(Duration::from_secs(30), self.answers.message()).await.expect("an answer in time")
-    }
-
-    async fn answer(&mut self) -> AppendStreamResponse {
-        self.next().await.expect("no error").expect("an answer")
-    }
-}
+use crate::harness::{KINDS, TestStore, block_on, events, server::Server, stream::Stream};
 
 fn batch(size: usize) -> Vec<v1::NewEvent> {
     (0..size).map(|at| events::hold(&format!("device-{at}"))).collect()

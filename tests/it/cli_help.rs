@@ -96,6 +96,8 @@ fn serve_lists_every_setting_with_default_unit_and_environment() {
         ("log-level", "LEVEL", Some("info"), "error, warn, info, debug"),
         ("log-format", "FORMAT", Some("text"), "text or json"),
         ("drain-seconds", "SECONDS", Some("20"), "Seconds"),
+        ("events-per-second", "EVENTS", Some("none"), "Events per second"),
+        ("bytes-per-second", "BYTES", Some("none"), "Bytes of append requests per second"),
     ];
     let mut rest = help.split_once("Options: ").expect("options").1;
     for (flag, value, default, words) in settings {
@@ -113,13 +115,20 @@ fn serve_lists_every_setting_with_default_unit_and_environment() {
     // None is missing from the list above.
     assert_eq!(help.matches("[env: CHANCERY_").count(), settings.len());
     // The configuration file knows the same settings.
-    let source = std::fs::read_to_string(root().join("src/config.rs")).expect("src/config.rs");
-    let file =
-        source.split_once("struct File {").and_then(|(_, rest)| rest.split_once('}')).expect("the file").0;
-    for (flag, ..) in settings.iter().skip(1) {
-        assert!(file.contains(&format!("    {}: ", flag.replace('-', "_"))), "{flag} is not in the file");
-    }
-    assert_eq!(file.lines().filter(|line| line.contains(": ")).count(), settings.len() - 1);
+    let keys = |source: &str, of: &str| {
+        let source = std::fs::read_to_string(root().join(source)).expect("a source");
+        let (_, rest) = source.split_once(&format!("struct {of} {{")).expect("a struct");
+        let keys = rest.split_once('}').expect("its end").0.lines().filter_map(|line| {
+            line.trim().trim_start_matches("pub(super) ").split_once(": ").map(|(key, _)| key.to_owned())
+        });
+        keys.collect::<Vec<_>>()
+    };
+    let mut file = keys("src/config.rs", "File");
+    file.retain(|key| key != "limits" && key != "producers");
+    let limits = keys("src/config/limits.rs", "Table");
+    file.extend(limits.into_iter().filter(|key| key.ends_with("per_second")));
+    let flags: Vec<_> = settings.iter().skip(1).map(|(flag, ..)| flag.replace('-', "_")).collect();
+    assert_eq!(file, flags, "the file (left) and the flags (right)");
 }
 
 #[test]

@@ -116,6 +116,35 @@ fn a_wrong_configuration_file_is_refused() {
         ("store = \"mysql://db\"\n", "setting store: a store is sqlite:PATH or postgres://"),
         ("accept_unknown = [\"cms\"]\n", "setting accept_unknown: unknown family \"cms\""),
         ("log_format = \"xml\"\n", "setting log_format: a log format is text or json"),
+        ("[limits]\nevents = 5\n", "unknown field `events`"),
+        ("[limits]\nevents_per_second = 0\n", "setting limits: events_per_second is not between 1 and"),
+        ("[limits]\nbytes_per_second = 1023\n", "setting limits: bytes_per_second is not between 1024 and"),
+        ("[limits]\nburst_events = 2000\n", "setting limits: burst_events needs events_per_second"),
+        ("[limits]\nlogs = [\"main\"]\n", "setting limits: logs is for one producer"),
+        // A batch larger than the burst would be refused for ever.
+        (
+            "[limits]\nevents_per_second = 10\nburst_events = 999\n",
+            "setting limits: burst_events is 999, and the largest request takes 1000: it would never be accepted",
+        ),
+        (
+            "[limits]\nbytes_per_second = 8000000\nburst_bytes = 4194303\n",
+            "setting limits: burst_bytes is 4194303, and the largest request takes 4194304",
+        ),
+        (
+            "[limits]\nevents_per_second = 1\nburst_events = 100000\n",
+            "setting limits: burst_events is more than events_per_second gives in a day",
+        ),
+        ("[producers.\"a b\"]\n", "setting producers: \"a b\": a producer name has 1 to 128 characters"),
+        ("[producers.cms]\nlogs = [\"No\"]\n", "setting producers: \"cms\": logs: a log name has 1 to 64"),
+        (
+            "[producers.cms]\nburst_bytes = 9000000\n",
+            "setting producers: \"cms\": burst_bytes needs bytes_per_second",
+        ),
+        // What the producer's table does not say is as in [limits].
+        (
+            "[limits]\nevents_per_second = 10\n[producers.cms]\nburst_events = 999\n",
+            "setting producers: \"cms\": burst_events is 999",
+        ),
     ];
     for (text, reason) in cases {
         fs::write(store.folder.path().join("chancery.toml"), text).expect("a file");
@@ -144,6 +173,9 @@ fn a_wrong_value_is_refused_by_the_name_of_its_setting() {
         // A mistyped level would otherwise be a filter for a module of that name, and the log empty.
         ("log-level", "inof", "setting log_level: "),
         ("log-format", "xml", "setting log_format: a log format is text or json"),
+        ("events-per-second", "0", "setting limits: events_per_second is not between 1 and 1000000000000"),
+        ("bytes-per-second", "1000", "setting limits: bytes_per_second is not between 1024 and"),
+        ("bytes-per-second", "4k", "--bytes-per-second"),
     ];
     for (setting, value, reason) in cases {
         let flag = format!("--{setting}");

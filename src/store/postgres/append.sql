@@ -1,5 +1,6 @@
--- append: numbered events, their keys, the new head of their log, and what is added to their producers. The arrays are taken apart in the list
--- of the SELECT, value by value in step; as a table in FROM they would be copied first.
+-- append: numbered events, their keys, the new head of their log, and what is added to their producers.
+-- The arrays are taken apart in the list of the SELECT, value by value in step; as a table in FROM they would
+-- be copied first.
 WITH head AS (
     UPDATE log_head SET size = $18 WHERE log = $1
 ), keys AS (

@@ -4,9 +4,11 @@ pub mod cli;
 pub mod database;
 pub mod events;
 pub mod log;
+pub mod metrics;
 pub mod postgres;
 pub mod producers;
 pub mod server;
+pub mod stream;
 pub mod types;
 pub mod writers;
 

@@ -39,6 +39,13 @@ impl Server {
         Self::start_with(store, &[])
     }
 
+    /// Starts a server with a configuration file of this text.
+    pub fn configured(store: &TestStore, text: &str) -> Self {
+        let path = store.folder.path().join("chancery.toml");
+        std::fs::write(&path, text).expect("a file");
+        Self::start_with(store, &["--config", path.to_str().expect("a path")])
+    }
+
     /// Starts a server with further flags.
     pub fn start_with(store: &TestStore, flags: &[&str]) -> Self {
         let mut child = chancery()

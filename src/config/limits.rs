@@ -1,0 +1,130 @@
+//! The tables `[limits]` and `[producers."NAME"]` of the configuration file: what each producer may do.
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::{ConfigError, error};
+use crate::{
+    event::{
+        LogName, Producer,
+        limits::{MAX_BATCH_EVENTS, MAX_MESSAGE_BYTES},
+    },
+    ingest::{
+        allowance::Allowance,
+        rate::{Rate, Rates},
+    },
+};
+
+/// A rate fills its burst within a day, or the limit is no rate.
+const MOST_SECONDS: u64 = 86_400;
+/// Above any machine's reach; it keeps every product of two settings within 64 bits.
+const MOST_PER_SECOND: u64 = 1_000_000_000_000;
+
+/// Keys of `[limits]` and of a producer's table.
+#[derive(Deserialize, Default, Clone)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Table {
+    pub(super) events_per_second: Option<u64>,
+    burst_events: Option<u64>,
+    pub(super) bytes_per_second: Option<u64>,
+    burst_bytes: Option<u64>,
+    logs: Option<Vec<String>>,
+}
+
+/// A limit's keys, and what it must allow.
+struct Kind {
+    rate: &'static str,
+    burst: &'static str,
+    least_rate: u64,
+    /// What the largest request takes: with a smaller burst it would never be accepted.
+    least_burst: u64,
+}
+
+const EVENTS: Kind = Kind {
+    rate: "events_per_second",
+    burst: "burst_events",
+    least_rate: 1,
+    least_burst: MAX_BATCH_EVENTS as u64,
+};
+const BYTES: Kind = Kind {
+    rate: "bytes_per_second",
+    burst: "burst_bytes",
+    least_rate: 1024,
+    least_burst: MAX_MESSAGE_BYTES as u64,
+};
+
+/// The rates of producers without a table of their own.
+pub(super) fn others(table: &Table) -> Result<Rates, ConfigError> {
+    if table.logs.is_some() {
+        return Err(error("limits", "logs is for one producer, in [producers.\"NAME\"]"));
+    }
+    rates(table).map_err(|reason| error("limits", reason))
+}
+
+/// What the producers with a table may do. A key that is not in the table is that of `[limits]`.
+pub(super) fn named(
+    tables: BTreeMap<String, Table>,
+    limits: &Table,
+) -> Result<BTreeMap<Producer, Allowance>, ConfigError> {
+    let mut named = BTreeMap::new();
+    for (name, table) in tables {
+        let at = |reason: &dyn std::fmt::Display| error("producers", format!("{name:?}: {reason}"));
+        let producer = Producer::parse(&name).map_err(|reason| at(&reason))?;
+        let rates = rates(&table.over(limits)).map_err(|reason| at(&reason))?;
+        let logs = match &table.logs {
+            None => None,
+            Some(logs) => {
+                let logs: Result<BTreeSet<_>, _> = logs.iter().map(|log| LogName::parse(log)).collect();
+                Some(logs.map_err(|reason| at(&format!("logs: {reason}")))?)
+            }
+        };
+        named.insert(producer, Allowance { rates, logs });
+    }
+    Ok(named)
+}
+
+impl Table {
+    /// This table, and what it does not say from another. A burst belongs to its rate: with a rate of its
+    /// own a producer does not take the other's burst.
+    fn over(&self, other: &Self) -> Self {
+        let pair = |rate: Option<u64>, burst: Option<u64>, other_rate, other_burst| match rate {
+            Some(_) => (rate, burst),
+            None => (other_rate, burst.or(other_burst)),
+        };
+        let (events_per_second, burst_events) =
+            pair(self.events_per_second, self.burst_events, other.events_per_second, other.burst_events);
+        let (bytes_per_second, burst_bytes) =
+            pair(self.bytes_per_second, self.burst_bytes, other.bytes_per_second, other.burst_bytes);
+        Self { events_per_second, burst_events, bytes_per_second, burst_bytes, logs: None }
+    }
+}
+
+fn rates(table: &Table) -> Result<Rates, String> {
+    Ok(Rates {
+        events: rate(&EVENTS, table.events_per_second, table.burst_events)?,
+        bytes: rate(&BYTES, table.bytes_per_second, table.burst_bytes)?,
+    })
+}
+
+fn rate(kind: &Kind, per_second: Option<u64>, burst: Option<u64>) -> Result<Option<Rate>, String> {
+    let Kind { rate, burst: burst_key, least_rate, least_burst } = kind;
+    let Some(per_second) = per_second else {
+        return match burst {
+            None => Ok(None),
+            Some(_) => Err(format!("{burst_key} needs {rate}")),
+        };
+    };
+    if !(*least_rate..=MOST_PER_SECOND).contains(&per_second) {
+        return Err(format!("{rate} is not between {least_rate} and {MOST_PER_SECOND}"));
+    }
+    let burst = burst.unwrap_or_else(|| per_second.max(*least_burst));
+    if burst < *least_burst {
+        return Err(format!(
+            "{burst_key} is {burst}, and the largest request takes {least_burst}: it would never be accepted"
+        ));
+    }
+    if burst / per_second > MOST_SECONDS {
+        return Err(format!("{burst_key} is more than {rate} gives in a day"));
+    }
+    Ok(Some(Rate { per_second, burst }))
+}

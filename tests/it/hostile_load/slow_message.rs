@@ -1,0 +1,79 @@
+//! Messages that begin and do not go on: they keep room for a while, of their own producer.
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::Frame;
+use tonic::{Code, Status, body::Body};
+use tower::{Service as _, ServiceExt as _};
+
+use super::{Honest, bounded_memory};
+use crate::harness::{KINDS, TestStore, block_on, calls::Refusal, server::Server};
+
+/// The beginning of a message of 4 MiB, and then nothing for ever.
+struct Dribble(Option<Bytes>);
+
+impl http_body::Body for Dribble {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self.0.take() {
+            Some(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            None => Poll::Pending,
+        }
+    }
+}
+
+#[test]
+fn unfinished_messages_hold_room_for_a_while_and_nobody_elses() {
+    let store = TestStore::new(KINDS[0]);
+    let server = Server::start(&store);
+    block_on(async {
+        let channel = server.channel().await;
+        let mut calls = Vec::new();
+        for _ in 0..50 {
+            let mut channel = channel.clone();
+            let request = http::Request::post(format!("{}/chancery.v1.AuditService/Append", server.url()))
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .header("x-chancery-producer", "dribble")
+                .body(Body::new(Dribble(Some(Bytes::from_static(&[0, 0, 0x40, 0, 0, 10])))))
+                .expect("a request");
+            calls.push(tokio::spawn(async move {
+                let answer = channel.ready().await.expect("a connection").call(request).await;
+                let answer = answer.expect("an answer");
+                Status::from_header_map(answer.headers()).expect("a status in the headers")
+            }));
+        }
+        let honest = Honest::start(&server).await;
+        let (mut slow, mut overloaded) = (0, 0);
+        for call in calls {
+            let refusal = Refusal::of(&call.await.expect("a call"));
+            match refusal.reason.as_str() {
+                "MESSAGE_TOO_SLOW" => {
+                    assert_eq!(refusal.code, Code::DeadlineExceeded);
+                    slow += 1;
+                }
+                "OVERLOADED" => {
+                    assert_eq!(refusal.code, Code::Unavailable);
+                    assert!(
+                        refusal.retry_after.is_some() && refusal.message.contains("share"),
+                        "{refusal:?}"
+                    );
+                    overloaded += 1;
+                }
+                _ => panic!("{refusal:?}"),
+            }
+        }
+        honest.finish().await;
+        // Half of the room for four such messages.
+        assert_eq!((slow, overloaded), (2, 48));
+        bounded_memory(&server);
+    });
+}
