@@ -162,6 +162,7 @@ step 'cargo fmt --check' cargo fmt --check
 step 'buf build' "$CHANCERY_TEST_BUF" build -o /dev/null
 step 'buf lint' "$CHANCERY_TEST_BUF" lint
 step 'cargo clippy' cargo clippy --locked --all-targets -- -D warnings
-step 'cargo build' cargo build --locked
+# With the features of the tests' dependencies, so that nothing is built twice.
+step 'cargo build' cargo build --locked --all-targets
 step 'cargo test' cargo test --locked
 say "all passed, $SECONDS s"

@@ -161,3 +161,6 @@ impl Ingest {
         self.tasks.wait().await;
     }
 }
+
+#[cfg(test)]
+mod task_tests;
