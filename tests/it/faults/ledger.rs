@@ -53,10 +53,20 @@ pub struct Book {
     /// Calls that failed without an answer of the server, and with one.
     pub broken: u64,
     pub unavailable: u64,
+    /// Calls that failed with INTERNAL, and whether they may.
+    pub internal: u64,
+    pub internal_is_fine: bool,
     /// Times that a stream was told to wait.
     pub throttled: u64,
     /// Answers of each kind.
     pub answers: HashMap<Kind, u64>,
+}
+
+impl Book {
+    /// Calls that failed, however.
+    pub const fn failed(&self) -> u64 {
+        self.broken + self.unavailable + self.internal
+    }
 }
 
 /// Shared by producers, verifier and test.

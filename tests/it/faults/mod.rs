@@ -4,11 +4,16 @@
 //! again with the same ids. What they were told stands in a `ledger`. After every fault `verifier` reads
 //! the whole log back and compares. Everything random comes from one seed, which every failure names;
 //! `docs/faults.md` says how to repeat it and how to run more.
+mod away;
+mod clock;
+mod full;
 mod ledger;
 mod producers;
 mod proxy;
 mod random;
 mod site;
+mod stopped;
+mod storm;
 mod stream;
 mod verifier;
 mod weak;
@@ -17,6 +22,9 @@ use std::{env, fmt::Display, sync::OnceLock};
 
 /// Cycles of random faults per store, unless `CHANCERY_FAULT_CYCLES` says otherwise.
 const CYCLES: u64 = 20;
+
+/// From this many cycles on, the run is a long one: faults last as long as they do in life.
+const LONG: u64 = 100;
 
 /// Where everything random begins: `CHANCERY_FAULT_SEED`, or something else every time.
 fn seed() -> u64 {

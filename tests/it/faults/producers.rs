@@ -52,10 +52,21 @@ impl Producers {
         ledger: &Ledger,
         random: &mut Random,
     ) -> Self {
+        Self::named("producer", styles, address, ledger, random)
+    }
+
+    /// The same, for producers of different replicas, which must not share their names.
+    pub fn named(
+        name: &str,
+        styles: &[Style],
+        address: &watch::Receiver<String>,
+        ledger: &Ledger,
+        random: &mut Random,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let tasks = styles.iter().enumerate().map(|(at, style)| {
             let producer = Producer {
-                name: format!("producer-{at}"),
+                name: format!("{name}-{at}"),
                 style: *style,
                 random: random.branch(),
                 ledger: ledger.clone(),
@@ -213,6 +224,7 @@ pub async fn failed(ledger: &Ledger, status: &Status) {
     match (info, status.code(), retry.and_then(|retry| retry.retry_delay)) {
         (None, ..) => ledger.book().broken += 1,
         (Some(_), Code::Unavailable, Some(_)) => ledger.book().unavailable += 1,
+        (Some(_), Code::Internal, _) if ledger.book().internal_is_fine => ledger.book().internal += 1,
         _ => ledger.wrong(format!("a call fails with {status:?}")),
     }
     sleep(Duration::from_millis(50)).await;

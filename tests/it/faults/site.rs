@@ -16,8 +16,13 @@ pub struct Site {
 impl Site {
     /// Starts a server on the store that this URL names.
     pub fn start(kind: Kind, url: String) -> Self {
+        Self::start_under(kind, url, &[])
+    }
+
+    /// Starts a server as the arguments of another command.
+    pub fn start_under(kind: Kind, url: String, wrapper: &[&str]) -> Self {
         let store = TestStore { kind, url, folder: tempfile::tempdir().expect("a temporary folder") };
-        let server = Server::start(&store);
+        let server = Server::start_under(&store, wrapper, &[]);
         let address = watch::channel(server.address.clone()).0;
         Self { server, store, address }
     }

@@ -23,8 +23,6 @@ pub struct Options {
     pub settings: Vec<&'static str>,
     /// MiB of a disk of its own; takes root.
     pub disk: Option<u32>,
-    /// The largest file that it may write, in KiB.
-    pub largest_file: Option<u32>,
 }
 
 /// A cluster. Gone when dropped.
@@ -38,12 +36,8 @@ impl Cluster {
     pub fn start(options: &Options) -> Self {
         let program = |folder: &PathBuf| {
             let postgres = as_server_user(&binaries().join("postgres"));
-            let mut command = Command::new("sh");
-            // `ulimit -f` counts blocks of 512 bytes in a POSIX shell.
-            let limit =
-                options.largest_file.map_or_else(String::new, |kib| format!("ulimit -S -f {}; ", kib * 2));
-            command.args(["-c", &format!("{limit}exec \"$@\""), "sh"]);
-            command.arg(postgres.get_program()).args(postgres.get_args());
+            let mut command = Command::new(postgres.get_program());
+            command.args(postgres.get_args());
             command.arg("-D").arg(folder.join("data")).args(["-c", "listen_addresses="]);
             command.arg("-c").arg(format!("unix_socket_directories={}", folder.display()));
             let small = ["shared_buffers=16MB", "max_connections=60", "max_wal_size=32MB"];
@@ -88,8 +82,7 @@ impl Cluster {
     pub fn kill(&mut self) {
         // A stopped postmaster starts nothing and tells nobody.
         signal("STOP", &[self.postmaster]);
-        let mut all = children(self.postmaster);
-        all.push(self.postmaster);
+        let all = self.pids();
         signal("KILL", &all);
         self.wait(&all);
     }
@@ -105,7 +98,7 @@ impl Cluster {
 
     /// Stops without saving anything, as in an emergency.
     pub fn stop_immediately(&mut self) {
-        let all = [children(self.postmaster), vec![self.postmaster]].concat();
+        let all = self.pids();
         signal("QUIT", &[self.postmaster]);
         self.wait(&all);
     }
@@ -121,6 +114,32 @@ impl Cluster {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Starts it again if it has ended, as it does when it cannot recover.
+    pub fn resume_if_ended(&mut self) {
+        let began = Instant::now();
+        while !self.answers() {
+            if gone(self.postmaster) {
+                return self.resume();
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "no recovery:\n{}", self.guarded.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Forbids its processes files beyond this size, or lifts that.
+    pub fn limit_files(&self, bytes: &str) {
+        for pid in self.pids() {
+            let mut limit = as_server_user(Path::new("prlimit"));
+            limit.args([&format!("--fsize={bytes}:"), "--pid", &pid.to_string()]);
+            // A process may have ended just now.
+            let _ = limit.status().expect("prlimit");
+        }
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        [children(self.postmaster), vec![self.postmaster]].concat()
     }
 
     /// Whether it takes connections.
