@@ -5,6 +5,8 @@
 //! the whole log back and compares. Everything random comes from one seed, which every failure names;
 //! `docs/faults.md` says how to repeat it and how to run more.
 mod away;
+mod cancelled;
+mod cancelled_begin;
 mod clock;
 mod full;
 mod ledger;
