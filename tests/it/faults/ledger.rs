@@ -1,6 +1,7 @@
 //! What producers were told, and everything they were told that cannot be true.
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -34,10 +35,17 @@ pub struct Sent {
 }
 
 /// What an acked event was promised.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Ack {
     pub position: u64,
     pub leaf_hash: Vec<u8>,
+}
+
+impl fmt::Debug for Ack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let begins: String = self.leaf_hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        write!(f, "{} ({begins}...)", self.position)
+    }
 }
 
 /// Everything that all producers know together.
@@ -93,8 +101,15 @@ impl Ledger {
         let goal = *acks.borrow() + events;
         let reached = acks.wait_for(|acked| *acked >= goal);
         if tokio::time::timeout(Duration::from_secs(120), reached).await.is_err() {
-            panic!("no progress for two minutes, seed {}; wrong: {:?}", super::seed(), self.book().wrong);
+            self.stuck("nothing was acked for two minutes");
         }
+    }
+
+    /// Fails with what is wrong so far.
+    pub fn stuck(&self, what: &str) -> ! {
+        let wrong = self.book().wrong.clone();
+        super::check(what, &wrong);
+        panic!("CHANCERY_FAULT_SEED={} {what}", super::seed());
     }
 
     /// Something is not as it must be.
@@ -110,6 +125,10 @@ impl Ledger {
         }
         let id = (producer.to_owned(), sent.event.event_id.clone());
         let mut book = self.book();
+        if fate == AppendResult::NotAttempted && book.internal_is_fine {
+            book.internal += 1;
+            return false;
+        }
         *book.answers.entry(sent.kind).or_default() += 1;
         let before = book.acked.get(&id).cloned();
         let fits = match (sent.kind, fate) {

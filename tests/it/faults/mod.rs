@@ -88,3 +88,20 @@ impl Random {
         self.below(100) < chance
     }
 }
+
+#[test]
+fn the_page_about_faults_names_every_test() {
+    let page = crate::documents::read("docs/faults.md");
+    let test = regex::Regex::new(r"#\[test\]\n\s*fn (\w+)").expect("a pattern");
+    let mut tests = 0;
+    for file in std::fs::read_dir(crate::harness::root().join("tests/it/faults")).expect("the folder") {
+        let text = std::fs::read_to_string(file.expect("a file").path()).expect("a source");
+        for name in test.captures_iter(&text).map(|found| found[1].to_owned()) {
+            let named =
+                name == "the_page_about_faults_names_every_test" || page.contains(&format!("`{name}`"));
+            assert!(named, "docs/faults.md does not name {name}");
+            tests += 1;
+        }
+    }
+    assert!(tests > 10, "only {tests} tests");
+}

@@ -42,6 +42,7 @@ pub const STYLES: [Style; 5] = [Style::Atomic, Style::PerEvent, Style::Stream, S
 pub struct Producers {
     tasks: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
+    ledger: Ledger,
 }
 
 impl Producers {
@@ -78,17 +79,17 @@ impl Producers {
                 Style::Atomic | Style::PerEvent => tokio::spawn(producer.run()),
             }
         });
-        Self { tasks: tasks.collect(), stop }
+        Self { tasks: tasks.collect(), stop, ledger: ledger.clone() }
     }
 
     /// Lets every producer get an answer to what it has sent.
     pub async fn finish(self) {
         self.stop.store(true, Ordering::SeqCst);
         for task in self.tasks {
-            let ended = timeout(Duration::from_secs(120), task).await;
-            ended
-                .unwrap_or_else(|_| panic!("a producer is never answered, seed {}", super::seed()))
-                .expect("a producer");
+            match timeout(Duration::from_secs(120), task).await {
+                Ok(ended) => ended.expect("a producer"),
+                Err(_) => self.ledger.stuck("a producer was not answered for two minutes"),
+            }
         }
     }
 }
