@@ -2,7 +2,7 @@
 //! that no port can be taken while it is down.
 use std::{
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::OnceLock,
     time::{Duration, Instant},
 };
@@ -134,7 +134,7 @@ impl Cluster {
             let mut limit = as_server_user(Path::new("prlimit"));
             limit.args([&format!("--fsize={bytes}:"), "--pid", &pid.to_string()]);
             // A process may have ended just now.
-            let _ = limit.status().expect("prlimit");
+            let _ = limit.stderr(Stdio::null()).status().expect("prlimit");
         }
     }
 
@@ -162,7 +162,7 @@ impl Cluster {
 pub fn signal(name: &str, pids: &[u32]) {
     let mut kill = Command::new("kill");
     kill.arg(format!("-{name}")).args(pids.iter().map(ToString::to_string));
-    let _ = kill.stderr(std::process::Stdio::null()).status().expect("kill");
+    let _ = kill.stderr(Stdio::null()).status().expect("kill");
 }
 
 /// State and parent of a process.
