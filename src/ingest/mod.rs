@@ -160,3 +160,6 @@ impl Ingest {
         self.appenders.forget();
     }
 }
+
+#[cfg(test)]
+mod task_tests;

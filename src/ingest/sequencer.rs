@@ -50,7 +50,7 @@ pub struct Replayed {
 
 impl Entry {
     /// Event id, and what a second event with the same id is compared with.
-    fn identity(&self) -> (Uuid, &[u8; 32]) {
+    pub(super) fn identity(&self) -> (Uuid, &[u8; 32]) {
         match self {
             Self::Event(event) => (event.event_id(), event.content_hash()),
             Self::Quarantined(event) => (event.event_id, &event.content_hash),
@@ -258,4 +258,4 @@ pub fn plan<'a>(
 
 #[cfg(test)]
 #[path = "sequencer_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -30,19 +30,19 @@ impl Clock for Still {
 }
 
 /// Loaded once: it never changes.
-static CATALOG: LazyLock<Catalog> =
+pub static CATALOG: LazyLock<Catalog> =
     LazyLock::new(|| Catalog::load([], std::collections::BTreeSet::new()).expect("the embedded catalog"));
 
 /// What an event is submitted as.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Kind {
+pub enum Kind {
     Event,
     Quarantined,
     /// A row of the quarantine that the catalog accepts now, or still refuses.
     Replayed(bool),
 }
 
-fn kind() -> impl Strategy<Value = Kind> {
+pub fn kind() -> impl Strategy<Value = Kind> {
     prop_oneof![
         6 => Just(Kind::Event),
         1 => Just(Kind::Quarantined),
@@ -51,9 +51,9 @@ fn kind() -> impl Strategy<Value = Kind> {
 }
 
 /// One submitted event: which of a few ids, which of two contents, as what.
-type Spec = (u8, bool, Kind);
+pub type Spec = (u8, bool, Kind);
 /// One submission: which of two producers, atomic or not, its events.
-type SubmissionSpec = (bool, bool, Vec<Spec>);
+pub type SubmissionSpec = (bool, bool, Vec<Spec>);
 
 fn sealed(catalog: &Catalog, producer: &Producer, id: u8, content: bool) -> SealedEvent {
     let event = v1::NewEvent {
@@ -73,7 +73,7 @@ fn sealed(catalog: &Catalog, producer: &Producer, id: u8, content: bool) -> Seal
     seal(valid, &Receipt { log: &log, producer, received_at: 1 })
 }
 
-fn submission(catalog: &Catalog, (first, atomic, events): &SubmissionSpec) -> Arc<Submission> {
+pub fn submission(catalog: &Catalog, (first, atomic, events): &SubmissionSpec) -> Arc<Submission> {
     let producer = Producer::parse(if *first { "one" } else { "two" }).unwrap();
     let entries = events.iter().map(|(id, content, kind)| {
         let event = sealed(catalog, &producer, *id, *content);

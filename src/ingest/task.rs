@@ -123,12 +123,13 @@ impl Sequencer {
         let mut unknown = false;
         self.wary = self.wary.saturating_sub(1);
         loop {
+            let looked_up = self.wary > 0;
             let error = match self.attempt(group).await {
                 Ok(committed) => {
                     self.metrics.commit(began.elapsed(), group.iter().map(|each| each.entries.len()).sum());
                     return Ok(committed);
                 }
-                Err(StoreError::KeyTaken) if self.wary == 0 => {
+                Err(StoreError::KeyTaken) if !looked_up => {
                     self.wary = WARY_GROUPS;
                     continue;
                 }

@@ -316,3 +316,6 @@ fn schema_matches(migrator: &sqlx::migrate::Migrator, applied: &[i64]) -> Result
         "the schema has migrations {applied:?}, this program needs {wanted:?}; run `chancery migrate`"
     )))
 }
+
+#[cfg(test)]
+pub mod memory;

@@ -30,6 +30,7 @@ mod docs_grpcurl;
 mod documents;
 mod drain;
 mod examples;
+mod faults;
 mod filter_refused;
 mod get_event;
 mod harness;

@@ -3,6 +3,7 @@
 mod append;
 mod copy;
 mod partitions;
+mod pool;
 mod producer_list;
 mod producers;
 mod quarantine;
@@ -11,11 +12,8 @@ mod read;
 use std::{str::FromStr as _, time::Duration};
 
 use async_trait::async_trait;
-use sqlx::{
-    ConnectOptions as _, Executor as _, PgPool,
-    migrate::Migrator,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use pool::pool;
+use sqlx::{ConnectOptions as _, PgPool, migrate::Migrator, postgres::PgConnectOptions};
 
 use super::{
     Appender, CountRequest, Counted, Discard, HashMap, Key, Known, LastSeen, LogName, PageRequest, Producer,
@@ -33,8 +31,6 @@ pub(super) const DIALECT: Dialect =
 const READERS: u32 = 8;
 /// How long a read may take: a little longer than the server's own statement timeout.
 const READ_LIMIT: Duration = Duration::from_secs(65);
-/// How long a read waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A PostgreSQL database.
 pub struct PostgresStore {
@@ -69,23 +65,6 @@ impl PostgresStore {
         let sentinel = pool(1, options.clone()).await.map_err(failed)?;
         Ok(Self { options, readers, sentinel })
     }
-}
-
-async fn pool(connections: u32, options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A dropped request can leave a connection inside a transaction that sqlx does not know of
-        // (sqlx 0.9.0); the next user's statements would then vanish with it.
-        .after_release(|connection, _| {
-            Box::pin(async move {
-                connection.execute("ROLLBACK").await?;
-                Ok(true)
-            })
-        })
-        // That ROLLBACK finds no transaction, as it should; PostgreSQL would warn each time.
-        .connect_with(options.options([("client_min_messages", "error")]))
-        .await
 }
 
 #[async_trait]

@@ -1,8 +1,10 @@
 //! What every test stands on: stores, server processes, clients and events.
 pub mod calls;
 pub mod cli;
+pub mod cluster;
 pub mod database;
 pub mod events;
+pub mod guarded;
 pub mod log;
 pub mod metrics;
 pub mod postgres;

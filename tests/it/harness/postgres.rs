@@ -36,13 +36,13 @@ pub fn database() -> String {
         Err(_) => start(),
     });
     let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    admin(server, &format!("CREATE DATABASE {name}"));
+    admin(&format!("{server}/postgres"), &format!("CREATE DATABASE {name}"));
     format!("{server}/{name}")
 }
 
-/// Runs one statement as the superuser.
-fn admin(server: &str, statement: &str) {
-    let (url, statement) = (format!("{server}/postgres"), statement.to_owned());
+/// Runs one statement as the superuser, in the database of this URL.
+pub(super) fn admin(database: &str, statement: &str) {
+    let (url, statement) = (database.to_owned(), statement.to_owned());
     // A thread of its own: a test may be inside a runtime already.
     std::thread::spawn(move || {
         super::block_on(async move {
@@ -74,13 +74,13 @@ pub fn binaries() -> PathBuf {
 }
 
 /// Whether this process runs as root, as which PostgreSQL refuses to run.
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output().expect("id");
     String::from_utf8_lossy(&id.stdout).trim() == "0"
 }
 
 /// A command as the user that runs PostgreSQL.
-fn as_server_user(program: &Path) -> Command {
+pub(super) fn as_server_user(program: &Path) -> Command {
     if is_root() {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);

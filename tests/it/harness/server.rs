@@ -48,7 +48,21 @@ impl Server {
 
     /// Starts a server with further flags.
     pub fn start_with(store: &TestStore, flags: &[&str]) -> Self {
-        let mut child = chancery()
+        Self::start_under(store, &[], flags)
+    }
+
+    /// Starts a server as the arguments of another command, which must become the server.
+    pub fn start_under(store: &TestStore, wrapper: &[&str], flags: &[&str]) -> Self {
+        let mut command = chancery();
+        if let [program, arguments @ ..] = wrapper {
+            let mut wrapped = Command::new(program);
+            wrapped.args(arguments).arg(command.get_program());
+            for (name, _) in command.get_envs() {
+                wrapped.env_remove(name);
+            }
+            command = wrapped;
+        }
+        let mut child = command
             .current_dir(store.folder.path())
             .args([
                 "serve",
@@ -153,9 +167,14 @@ impl Server {
 
     /// The most memory that the server has had so far, in KiB.
     pub fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("/proc");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("/proc");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
         peak.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal by name, for example "TERM".

@@ -1,0 +1,31 @@
+//! Pools of connections that many requests share, each for one short statement at a time.
+//!
+//! Names nothing of the crate: `tests/it/faults/cancelled_begin.rs` compiles this file as its own, to
+//! break what it protects from.
+use std::time::Duration;
+
+use sqlx::{
+    Executor as _, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// How long a request waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A pool of this many connections at most.
+pub async fn pool(connections: u32, options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A dropped request can leave a connection inside a transaction that sqlx does not know of
+        // (sqlx 0.9.0); the next user's statements would then vanish with it.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                connection.execute("ROLLBACK").await?;
+                Ok(true)
+            })
+        })
+        // That ROLLBACK finds no transaction, as it should; PostgreSQL would warn each time.
+        .connect_with(options.options([("client_min_messages", "error")]))
+        .await
+}
