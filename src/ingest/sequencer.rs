@@ -156,7 +156,9 @@ struct Seen<'a> {
     leaf_hash: &'a [u8],
 }
 
-/// Decides a group. `live` are those of its [`rows`] that are in quarantine and not discarded.
+/// Decides a group. An atomic submission holds events only, or refused ones that are stored already: `grpc`
+/// refuses any other before it gets here, and a group that runs again after an unknown commit relies on it.
+/// `live` are those of its [`rows`] that are in quarantine and not discarded.
 pub fn plan<'a>(
     head: Head,
     known: &'a HashMap<Key, Known>,

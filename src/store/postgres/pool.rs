@@ -12,11 +12,22 @@ use sqlx::{
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Raises a `synchronous_commit` that is too weak, and leaves stronger ones alone.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') IN ('off', 'local')";
+
 /// A pool of this many connections at most.
 pub async fn pool(connections: u32, options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // What a request writes is as durable as an append (`append::insist_on_durability`).
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute(DURABLE).await?;
+                Ok(())
+            })
+        })
         // A dropped request can leave a connection inside a transaction that sqlx does not know of
         // (sqlx 0.9.0); the next user's statements would then vanish with it.
         .after_release(|connection, _| {

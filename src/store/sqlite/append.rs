@@ -14,7 +14,7 @@ use super::{
         Appender, EpochKey, HashMap, HashSet, Key, Known, LogName, Placed, QuarantineKey, Quarantined, Run,
         StoreError, StoredEpoch, from_sql, to_sql,
     },
-    failed, producers, quarantine,
+    failed, is_full, producers, quarantine,
 };
 use crate::{
     event::Producer,
@@ -144,11 +144,12 @@ impl Appender for SqliteAppender {
 
     async fn commit(&mut self) -> Result<(), StoreError> {
         // A failed COMMIT of SQLite may still have reached the disk (an I/O error after the write), so
-        // the outcome counts as unknown.
-        sqlx::query("COMMIT")
-            .execute(&mut self.connection)
-            .await
-            .map_err(|error| StoreError::StateUnknown(error.into()))?;
+        // the outcome counts as unknown; but not when there was no room for its last frame.
+        let done = sqlx::query("COMMIT").execute(&mut self.connection).await;
+        done.map_err(|error| match is_full(&error) {
+            true => failed(error),
+            false => StoreError::StateUnknown(error.into()),
+        })?;
         self.turn = None;
         Ok(())
     }

@@ -220,10 +220,7 @@ fn failed(error: sqlx::Error) -> StoreError {
     // the extended code. They pass, or somebody must make room.
     const PASSING: [i64; 7] = [5, 6, 7, 8, 10, 13, 14];
     let passing = match &error {
-        sqlx::Error::Database(database) => database
-            .code()
-            .and_then(|code| code.parse::<i64>().ok())
-            .is_some_and(|code| PASSING.contains(&(code & 0xff))),
+        sqlx::Error::Database(_) => primary_code(&error).is_some_and(|code| PASSING.contains(&code)),
         sqlx::Error::Io(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
@@ -234,4 +231,15 @@ fn failed(error: sqlx::Error) -> StoreError {
         true => StoreError::Unavailable(error.into()),
         false => StoreError::Broken(error.into()),
     }
+}
+
+/// Whether the disk is full.
+fn is_full(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(13)
+}
+
+/// SQLite's code without what extends it.
+fn primary_code(error: &sqlx::Error) -> Option<i64> {
+    let code: i64 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
 }
