@@ -83,15 +83,16 @@ impl Ceiling {
         while rows.peek().is_some() {
             groups.push([Arc::new(submission(rows.by_ref().take(per_transaction)))]);
         }
-        let start = Instant::now();
+        let mut head = appender.begin(&log).await.map_err(failed)?;
+        appender.rollback().await.map_err(failed)?;
+        let (known, live) = Default::default();
+        let mut plans = Vec::new();
         for group in &groups {
-            let head = appender.begin(&log).await.map_err(failed)?;
-            let (known, live) = Default::default();
             let plan = sequencer::plan(head, &known, &live, group);
-            appender.bulk_load(&log, &plan).await.map_err(failed)?;
-            appender.commit().await.map_err(failed)?;
+            head = plan.head;
+            plans.push(plan);
         }
-        Ok(start.elapsed())
+        appender.bulk_load(&log, &plans).await.map_err(failed)
     }
 
     /// Appends finished rows through the sequencer, `batch` in each submission, from so many callers at a

@@ -233,8 +233,8 @@ impl Appender for MemoryAppender {
         Ok(HashMap::new())
     }
 
-    async fn bulk_load(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
-        self.write(log, plan).await
+    async fn bulk_load(&mut self, _log: &LogName, _plans: &[Plan<'_>]) -> Result<Duration, StoreError> {
+        readers_only()
     }
 
     async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {

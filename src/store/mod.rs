@@ -18,6 +18,7 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -260,9 +261,10 @@ pub trait Appender: Send {
     /// head. Quarantined events are kept before, by [`Appender::keep`]. `KeyTaken` when one of the events is
     /// stored already, after which only `rollback` may follow.
     async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError>;
-    /// Writes the same events and keys by the fastest bulk load that the database has: what `write` is
-    /// measured by.
-    async fn bulk_load(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError>;
+    /// Writes the events and keys of plans that follow each other by the fastest bulk load that the database
+    /// has, a transaction each. Returns how long that took once the rows lay ready: what `write` is measured
+    /// by.
+    async fn bulk_load(&mut self, log: &LogName, plans: &[Plan<'_>]) -> Result<Duration, StoreError>;
     /// Commits. `StateUnknown` when the connection failed on the way.
     async fn commit(&mut self) -> Result<(), StoreError>;
     /// Ends the transaction without a trace.

@@ -19,7 +19,6 @@ use prost::Message as _;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
-    time::sleep_until,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, client::Grpc};
@@ -102,37 +101,45 @@ impl Seen {
     }
 }
 
-/// Batches that wait to be sent, in order, each with the moment when it is due.
+/// Batches that are due, each with the moment when it was.
 #[derive(Clone)]
 struct Timetable {
-    start: Instant,
-    interval: Option<Duration>,
-    queue: Arc<Mutex<(u32, VecDeque<Prepared>)>>,
+    due: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<(Instant, Prepared)>>>,
+    /// Whether there are such moments at all.
+    timed: bool,
 }
 
 impl Timetable {
+    fn new(round: VecDeque<Prepared>, interval: Option<Duration>) -> Self {
+        let (sender, due) = mpsc::unbounded_channel();
+        let start = ambient::start();
+        match interval {
+            None => round.into_iter().for_each(|prepared| drop(sender.send((start, prepared)))),
+            // A thread, because it wakes up within some 60 microseconds; the runtime's timer counts in
+            // milliseconds.
+            Some(interval) => drop(std::thread::spawn(move || {
+                for (at, prepared) in (0_u32..).zip(round) {
+                    let due = start + interval * at;
+                    std::thread::sleep(due.saturating_duration_since(ambient::start()));
+                    if sender.send((due, prepared)).is_err() {
+                        return;
+                    }
+                }
+            })),
+        }
+        Self { due: Arc::new(tokio::sync::Mutex::new(due)), timed: interval.is_some() }
+    }
+
     /// Waits until the next batch is due. Its latency counts from the instant that comes with it.
     async fn next(&self) -> Option<(Instant, Prepared)> {
-        let (at, prepared) = {
-            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            let prepared = queue.1.pop_front()?;
-            queue.0 += 1;
-            (queue.0 - 1, prepared)
-        };
-        let Some(interval) = self.interval else { return Some((ambient::start(), prepared)) };
-        let due = self.start + interval * at;
-        sleep_until(due.into()).await;
-        Some((due, prepared))
+        let (due, prepared) = self.due.lock().await.recv().await?;
+        Some((if self.timed { due } else { ambient::start() }, prepared))
     }
 }
 
 /// Sends a round of batches and waits for every answer.
 pub async fn send(connections: &[Connection], plan: Plan, round: VecDeque<Prepared>) -> Seen {
-    let timetable = Timetable {
-        start: ambient::start(),
-        interval: plan.interval,
-        queue: Arc::new(Mutex::new((0, round))),
-    };
+    let timetable = Timetable::new(round, plan.interval);
     let mut workers = JoinSet::new();
     for connection in connections {
         match plan.way {
@@ -241,7 +248,7 @@ async fn feed(batches: mpsc::Sender<Frame>, timetable: Timetable, credits: Arc<S
         let Ok(credit) = credits.acquire().await else { return };
         credit.forget();
         // Without a rate a latency counts from here: the batch did not have to wait for its turn.
-        let since = timetable.interval.map_or_else(ambient::start, |_| since);
+        let since = if timetable.timed { since } else { ambient::start() };
         sent.lock().unwrap_or_else(PoisonError::into_inner).push_back((since, prepared.events));
         let mut head = BytesMut::with_capacity(16);
         prost::encoding::uint64::encode(BATCH_NUMBER, &number, &mut head);

@@ -1,5 +1,7 @@
 //! Appending to PostgreSQL: a connection of its own, one transaction at a time, whole arrays as bind
 //! parameters.
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use sqlx::{Arguments as _, AssertSqlSafe, PgConnection, Row as _, postgres::PgArguments};
 use uuid::Uuid;
@@ -9,7 +11,8 @@ use super::{
         Appender, EpochKey, HashMap, HashSet, Key, Known, LogName, QuarantineKey, Quarantined, Run,
         StoreError, StoredEpoch, broken, from_sql, to_sql,
     },
-    copy, failed, partitions, producers, quarantine,
+    copy::Copy,
+    failed, partitions, producers, quarantine,
 };
 use crate::{
     event::{Columns, Producer},
@@ -143,15 +146,22 @@ impl Appender for PostgresAppender {
         producers::sequences(&mut self.connection, log, &plan.producers).await
     }
 
-    async fn bulk_load(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
-        copy::copy(&mut self.connection, log, plan).await?;
-        sqlx::query(include_str!("set_head.sql"))
-            .bind(log.as_str())
-            .bind(to_sql(plan.head.size))
-            .execute(&mut self.connection)
-            .await
-            .map_err(failed)?;
-        Ok(())
+    async fn bulk_load(&mut self, log: &LogName, plans: &[Plan<'_>]) -> Result<Duration, StoreError> {
+        let copies = plans.iter().map(|plan| Ok((Copy::of(log, plan)?, plan.head.size)));
+        let copies = copies.collect::<Result<Vec<_>, StoreError>>()?;
+        let start = Instant::now();
+        for (copy, size) in copies {
+            self.begin(log).await?;
+            copy.send(&mut self.connection).await?;
+            sqlx::query(include_str!("set_head.sql"))
+                .bind(log.as_str())
+                .bind(to_sql(size))
+                .execute(&mut self.connection)
+                .await
+                .map_err(failed)?;
+            self.commit().await?;
+        }
+        Ok(start.elapsed())
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {

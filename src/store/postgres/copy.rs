@@ -43,40 +43,53 @@ impl Rows {
     }
 }
 
-/// Writes the events of a plan and their keys.
-pub async fn copy(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
-    let (mut events, mut keys) = (Rows::new(), Rows::new());
-    for placed in &plan.placed {
-        let columns = placed.event.columns();
-        let position = to_sql(placed.position).to_be_bytes();
-        let enumerator = |number: i32| i16::try_from(number).map(i16::to_be_bytes).map_err(broken);
-        events.row(&[
-            log.as_str().as_bytes(),
-            &position,
-            placed.event.record(),
-            placed.event.leaf_hash(),
-            &enumerator(columns.family)?,
-            columns.code.as_bytes(),
-            columns.name.as_bytes(),
-            columns.category.as_bytes(),
-            &enumerator(columns.outcome)?,
-            columns.producer.as_bytes(),
-            columns.actor.as_bytes(),
-            columns.subject.as_bytes(),
-            columns.device.as_bytes(),
-            columns.correlation_id.as_bytes(),
-            &columns.occurred_at.to_be_bytes(),
-            &columns.received_at.to_be_bytes(),
-            columns.attributes.as_bytes(),
-        ])?;
-        keys.row(&[
-            log.as_str().as_bytes(),
-            placed.producer.as_str().as_bytes(),
-            placed.event.event_id().as_bytes(),
-            &position,
-            placed.event.content_hash(),
-        ])?;
+/// The events of a plan and their keys, ready to be sent.
+pub struct Copy {
+    events: Rows,
+    keys: Rows,
+}
+
+impl Copy {
+    /// Encodes the rows of a plan.
+    pub fn of(log: &LogName, plan: &Plan<'_>) -> Result<Self, StoreError> {
+        let (mut events, mut keys) = (Rows::new(), Rows::new());
+        for placed in &plan.placed {
+            let columns = placed.event.columns();
+            let position = to_sql(placed.position).to_be_bytes();
+            let enumerator = |number: i32| i16::try_from(number).map(i16::to_be_bytes).map_err(broken);
+            events.row(&[
+                log.as_str().as_bytes(),
+                &position,
+                placed.event.record(),
+                placed.event.leaf_hash(),
+                &enumerator(columns.family)?,
+                columns.code.as_bytes(),
+                columns.name.as_bytes(),
+                columns.category.as_bytes(),
+                &enumerator(columns.outcome)?,
+                columns.producer.as_bytes(),
+                columns.actor.as_bytes(),
+                columns.subject.as_bytes(),
+                columns.device.as_bytes(),
+                columns.correlation_id.as_bytes(),
+                &columns.occurred_at.to_be_bytes(),
+                &columns.received_at.to_be_bytes(),
+                columns.attributes.as_bytes(),
+            ])?;
+            keys.row(&[
+                log.as_str().as_bytes(),
+                placed.producer.as_str().as_bytes(),
+                placed.event.event_id().as_bytes(),
+                &position,
+                placed.event.content_hash(),
+            ])?;
+        }
+        Ok(Self { events, keys })
     }
-    keys.send(connection, KEYS).await?;
-    events.send(connection, EVENTS).await
+
+    /// Sends them.
+    pub async fn send(self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        self.keys.send(connection, KEYS).await?;
+        self.events.send(connection, EVENTS).await
+    }
 }
