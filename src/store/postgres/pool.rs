@@ -12,6 +12,10 @@ use sqlx::{
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Ends a transaction that nobody knows of. Where there is none, as there should be, a ROLLBACK alone would
+/// fill PostgreSQL's log with warnings.
+const OUT_OF_TRANSACTION: &str = "BEGIN; ROLLBACK";
+
 /// Raises a `synchronous_commit` that is too weak, and leaves stronger ones alone.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') IN ('off', 'local')";
@@ -32,11 +36,10 @@ pub async fn pool(connections: u32, options: PgConnectOptions) -> Result<PgPool,
         // (sqlx 0.9.0); the next user's statements would then vanish with it.
         .after_release(|connection, _| {
             Box::pin(async move {
-                connection.execute("ROLLBACK").await?;
+                connection.execute(OUT_OF_TRANSACTION).await?;
                 Ok(true)
             })
         })
-        // That ROLLBACK finds no transaction, as it should; PostgreSQL would warn each time.
-        .connect_with(options.options([("client_min_messages", "error")]))
+        .connect_with(options)
         .await
 }
