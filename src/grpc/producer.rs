@@ -1,6 +1,6 @@
 //! `ProducerService`: what the logs know of their producers, as messages. What is counted is decided in
 //! `ingest::producers`.
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     event::{LogName, Producer, timestamp},
+    ingest::rate::Rate,
     proto::v1::{self, producer_service_server::ProducerService},
     store::{EpochRow, Gap, ProducerPage, ProducerRow},
 };
@@ -82,7 +83,25 @@ impl ProducerService for ProducerRpc {
             producer: Some(message(found.row)),
             epochs: found.epochs.into_iter().map(epoch).collect(),
             gaps: found.gaps.into_iter().map(gap).collect(),
+            limits: Some(self.limits(&producer)),
         }))
+    }
+}
+
+impl ProducerRpc {
+    fn limits(&self, producer: &Producer) -> v1::ProducerLimits {
+        let (rates, logs) = (self.0.producers.rates(producer), self.0.producers.logs(producer));
+        let rate = |rate: Option<Rate>| rate.map_or((0, 0), |rate| (rate.per_second, rate.burst));
+        let ((events_per_second, burst_events), (bytes_per_second, burst_bytes)) =
+            (rate(rates.events), rate(rates.bytes));
+        v1::ProducerLimits {
+            events_per_second,
+            burst_events,
+            bytes_per_second,
+            burst_bytes,
+            no_logs: logs.is_some_and(BTreeSet::is_empty),
+            logs: logs.into_iter().flatten().map(|log| log.as_str().to_owned()).collect(),
+        }
     }
 }
 

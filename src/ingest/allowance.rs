@@ -34,12 +34,17 @@ impl Allowances {
         self.named.get(producer).map_or(self.others, |may| may.rates)
     }
 
+    /// The only logs that a producer may append to; `None` for every log.
+    pub fn logs(&self, producer: &Producer) -> Option<&BTreeSet<LogName>> {
+        self.named.get(producer).and_then(|may| may.logs.as_ref())
+    }
+
     /// Whether a producer may append to a log.
     ///
     /// # Errors
     /// The logs that it may append to.
     pub fn may_append(&self, producer: &Producer, log: &LogName) -> Result<(), &BTreeSet<LogName>> {
-        match self.named.get(producer).and_then(|may| may.logs.as_ref()) {
+        match self.logs(producer) {
             Some(logs) if !logs.contains(log) => Err(logs),
             Some(_) | None => Ok(()),
         }

@@ -1,17 +1,26 @@
 //! The log is chosen by the request, and the operator says which logs a producer may append to.
-use chancery::proto::v1::{AppendRequest, ReplayQuarantinedRequest};
+use chancery::proto::v1::{AppendRequest, GetProducerRequest, ProducerLimits, ReplayQuarantinedRequest};
 use tonic::Code;
 
 use crate::harness::{
     KINDS, TestStore, block_on,
     calls::{Refusal, accept, atomic, from_producer, per_event, refuse},
+    cli::run,
     database::assert_empty,
     events,
     server::Server,
     stream::Stream,
 };
 
-const FILE: &str = "[producers.bound]\nlogs = [\"cards\", \"main\"]\n[producers.none]\nlogs = []\n";
+const FILE: &str = "[limits]
+bytes_per_second = 5_000_000
+[producers.bound]
+logs = [\"cards\", \"main\"]
+events_per_second = 2000
+burst_events = 3000
+[producers.none]
+logs = []
+";
 
 fn into_log(log: &str, request: AppendRequest) -> AppendRequest {
     AppendRequest { log: log.to_owned(), ..request }
@@ -58,4 +67,36 @@ fn a_producer_appends_only_to_the_logs_it_may() {
             assert_eq!(accept(&mut audit, request).await, [0]);
         });
     }
+}
+
+#[test]
+fn a_producer_is_shown_with_its_limits() {
+    let store = TestStore::new(KINDS[0]);
+    let server = Server::configured(&store, FILE);
+    block_on(async {
+        let mut audit = server.audit().await;
+        for producer in ["bound", "other"] {
+            accept(&mut audit, from_producer(producer, atomic(vec![events::hold("device-1")]))).await;
+        }
+        let mut producers = server.producers().await;
+        let mut limits = async |producer: &str| {
+            let request = GetProducerRequest { producer: producer.to_owned(), ..Default::default() };
+            let answer = producers.get_producer(request).await.expect("a producer").into_inner();
+            answer.limits.expect("limits")
+        };
+        let bound = ProducerLimits {
+            events_per_second: 2000,
+            burst_events: 3000,
+            bytes_per_second: 5_000_000,
+            burst_bytes: 5_000_000,
+            logs: vec!["cards".to_owned(), "main".to_owned()],
+            no_logs: false,
+        };
+        assert_eq!(limits("bound").await, bound);
+        let other = ProducerLimits { events_per_second: 0, burst_events: 0, logs: Vec::new(), ..bound };
+        assert_eq!(limits("other").await, other);
+    });
+    let shown = run(&mut server.cli(&["producers", "show", "bound"]), "");
+    assert!(shown.out.contains("limit: 2000 events per second, 3000 at once"), "{shown:?}");
+    assert!(shown.out.contains("may append to: cards, main"), "{shown:?}");
 }

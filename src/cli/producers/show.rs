@@ -12,7 +12,7 @@ use super::super::{
     output::{self, escape::visible, json, table},
     time,
 };
-use crate::proto::v1::{GetProducerRequest, GetProducerResponse, Producer};
+use crate::proto::v1::{GetProducerRequest, GetProducerResponse, Producer, ProducerLimits};
 
 /// Flags of `chancery producers show`.
 #[derive(Args, Clone, Debug)]
@@ -64,6 +64,9 @@ fn page(out: &mut dyn Write, answer: &GetProducerResponse, now: Timestamp) -> io
     writeln!(out, "events: {}{last}", it.events)?;
     writeln!(out, "in quarantine: {}", it.quarantined_events)?;
     writeln!(out, "missing numbers: {}, in {} gaps", it.missing_sequences, it.gap_count)?;
+    if let Some(limits) = &answer.limits {
+        limits_of(out, limits)?;
+    }
     if !answer.epochs.is_empty() {
         writeln!(out)?;
         let mut epochs = table::plain();
@@ -105,6 +108,27 @@ fn page(out: &mut dyn Write, answer: &GetProducerResponse, now: Timestamp) -> io
         if it.gap_count > answer.gaps.len() as u64 {
             writeln!(out, "and {} older gaps", it.gap_count - answer.gaps.len() as u64)?;
         }
+    }
+    Ok(())
+}
+
+/// Only those that there are.
+fn limits_of(out: &mut dyn Write, limits: &ProducerLimits) -> io::Result<()> {
+    for (what, rate, burst) in [
+        ("events", limits.events_per_second, limits.burst_events),
+        ("bytes", limits.bytes_per_second, limits.burst_bytes),
+    ] {
+        if rate > 0 {
+            writeln!(out, "limit: {rate} {what} per second, {burst} at once")?;
+        }
+    }
+    if limits.no_logs || !limits.logs.is_empty() {
+        let logs: Vec<_> = limits.logs.iter().map(|log| visible(log)).collect();
+        writeln!(
+            out,
+            "may append to: {}",
+            if limits.no_logs { "no log".to_owned() } else { logs.join(", ") }
+        )?;
     }
     Ok(())
 }
