@@ -39,8 +39,11 @@ struct Idle {
 pub struct Lease {
     pub appender: Box<dyn Appender>,
     owner: Arc<Appenders>,
-    _turn: OwnedSemaphorePermit,
+    turn: Turn,
 }
+
+/// The right to hold one connection.
+pub struct Turn(#[expect(dead_code, reason = "held, not looked at")] Option<OwnedSemaphorePermit>);
 
 impl Appenders {
     /// Without any connection yet.
@@ -48,20 +51,24 @@ impl Appenders {
         Self { store, turns: Arc::new(Semaphore::new(MAX_APPENDERS)), idle: Mutex::default() }
     }
 
-    /// Waits for a turn, then takes an idle connection or makes one.
+    /// Waits for a turn, first come, first served: as long as it takes those ahead, whose transactions are
+    /// all bounded in time.
+    pub async fn turn(&self) -> Turn {
+        // The semaphore is never closed.
+        Turn(Arc::clone(&self.turns).acquire_owned().await.ok())
+    }
+
+    /// Takes an idle connection or makes one.
     ///
     /// # Errors
     /// The store cannot be reached.
-    pub async fn borrow(self: &Arc<Self>) -> Result<Lease, StoreError> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await;
-        // The semaphore is never closed.
-        let turn = turn.map_err(|closed| StoreError::Unavailable(closed.into()))?;
+    pub async fn borrow(self: &Arc<Self>, turn: Turn) -> Result<Lease, StoreError> {
         let idle = self.idle().pop();
         let appender = match idle {
             Some(idle) => idle.appender,
             None => self.store.appender().await?,
         };
-        Ok(Lease { appender, owner: Arc::clone(self), _turn: turn })
+        Ok(Lease { appender, owner: Arc::clone(self), turn })
     }
 
     /// Drops the idle connections: one of them has just failed.
@@ -82,7 +89,7 @@ impl Appenders {
 impl Lease {
     /// Gives the connection back, with no transaction open.
     pub fn give_back(self) {
-        let Self { appender, owner, _turn: turn } = self;
+        let Self { appender, owner, turn } = self;
         owner.idle().push(Idle { appender, since: Instant::now() });
         // Only now may the next one look.
         drop(turn);

@@ -69,6 +69,18 @@ pub struct Submission {
     pub entries: Vec<Entry>,
 }
 
+impl Submission {
+    /// Bytes of its records.
+    pub fn bytes(&self) -> usize {
+        let sizes = self.entries.iter().map(|entry| match entry {
+            Entry::Event(event) => event.record().len(),
+            Entry::Quarantined(event) => event.submitted.len(),
+            Entry::Replayed(replayed) => replayed.judged.as_ref().map_or(0, |event| event.record().len()),
+        });
+        sizes.sum()
+    }
+}
+
 /// What became of one entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {

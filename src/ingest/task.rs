@@ -20,12 +20,12 @@ use tokio::{
 
 use super::{
     Committed, Job, SubmitError,
-    appenders::{Appenders, Lease},
+    appenders::{Appenders, Lease, Turn},
     producers::{Group, Noted},
     sequencer::{self, Plan, Submission},
 };
 use crate::{
-    event::LogName,
+    event::{LogName, limits::MAX_MESSAGE_BYTES},
     store::{Appender, ProducerWrites, StoreError},
     telemetry::Metrics,
 };
@@ -33,6 +33,8 @@ use crate::{
 /// Events of one transaction: enough to make the commit's fsync cheap per event, few enough that a
 /// transaction stays below some 50 ms.
 const GROUP_EVENTS: usize = 2048;
+/// Bytes of the records of one transaction, but for the batch that passes it: as much as one call may send.
+const GROUP_BYTES: usize = MAX_MESSAGE_BYTES;
 /// How long a group is tried again while nothing of it can have been stored.
 const RETRY_FOR: Duration = Duration::from_secs(2);
 /// How long a group is tried again while its outcome is unknown.
@@ -81,10 +83,12 @@ impl Sequencer {
                 }
             };
             let mut events = first.submission.entries.len();
+            let mut bytes = first.submission.bytes();
             let mut group = vec![first];
-            while events < GROUP_EVENTS {
+            while events < GROUP_EVENTS && bytes < GROUP_BYTES {
                 let Ok(next) = jobs.try_recv() else { break };
                 events += next.submission.entries.len();
+                bytes += next.submission.bytes();
                 group.push(next);
             }
             self.commit(group).await;
@@ -164,7 +168,8 @@ impl Sequencer {
     async fn attempt(&mut self, group: &[Arc<Submission>]) -> Result<Vec<Committed>, StoreError> {
         let late =
             |what: &str, limit: Duration| format!("{what} took longer than {} s", limit.as_secs()).into();
-        let written = timeout(WRITE_LIMIT, self.write(group)).await;
+        let turn = self.appenders.turn().await;
+        let written = timeout(WRITE_LIMIT, self.write(group, turn)).await;
         let (committed, noted, lease) =
             written.map_err(|_| StoreError::Unavailable(late("a transaction", WRITE_LIMIT)))??;
         if let Some(mut lease) = lease {
@@ -189,8 +194,9 @@ impl Sequencer {
     async fn write(
         &mut self,
         group: &[Arc<Submission>],
+        turn: Turn,
     ) -> Result<(Vec<Committed>, Vec<Noted>, Option<Lease>), StoreError> {
-        let mut lease = self.appenders.borrow().await?;
+        let mut lease = self.appenders.borrow(turn).await?;
         let appender = &mut lease.appender;
         let head = appender.begin(&self.log).await?;
         let keys = match self.wary {
