@@ -101,39 +101,47 @@ impl Seen {
     }
 }
 
-/// Batches that are due, each with the moment when it was.
+/// The batches of a round, in their order.
 #[derive(Clone)]
-struct Timetable {
-    due: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<(Instant, Prepared)>>>,
-    /// Whether there are such moments at all.
-    timed: bool,
+enum Timetable {
+    /// Each goes as soon as somebody can send it.
+    Queue(Arc<Mutex<VecDeque<Prepared>>>),
+    /// Each goes when it is due, which stands beside it.
+    Due(Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<(Instant, Prepared)>>>),
 }
 
 impl Timetable {
     fn new(round: VecDeque<Prepared>, interval: Option<Duration>) -> Self {
+        let Some(interval) = interval else { return Self::Queue(Arc::new(Mutex::new(round))) };
         let (sender, due) = mpsc::unbounded_channel();
         let start = ambient::start();
-        match interval {
-            None => round.into_iter().for_each(|prepared| drop(sender.send((start, prepared)))),
-            // A thread, because it wakes up within some 60 microseconds; the runtime's timer counts in
-            // milliseconds.
-            Some(interval) => drop(std::thread::spawn(move || {
-                for (at, prepared) in (0_u32..).zip(round) {
-                    let due = start + interval * at;
-                    std::thread::sleep(due.saturating_duration_since(ambient::start()));
-                    if sender.send((due, prepared)).is_err() {
-                        return;
-                    }
+        // A thread, because it wakes up within some 60 microseconds; the runtime's timer counts in
+        // milliseconds.
+        std::thread::spawn(move || {
+            for (at, prepared) in (0_u32..).zip(round) {
+                let due = start + interval * at;
+                std::thread::sleep(due.saturating_duration_since(ambient::start()));
+                if sender.send((due, prepared)).is_err() {
+                    return;
                 }
-            })),
-        }
-        Self { due: Arc::new(tokio::sync::Mutex::new(due)), timed: interval.is_some() }
+            }
+        });
+        Self::Due(Arc::new(tokio::sync::Mutex::new(due)))
     }
 
-    /// Waits until the next batch is due. Its latency counts from the instant that comes with it.
-    async fn next(&self) -> Option<(Instant, Prepared)> {
-        let (due, prepared) = self.due.lock().await.recv().await?;
-        Some((if self.timed { due } else { ambient::start() }, prepared))
+    /// Waits until the next batch is due. Its latency counts from the instant that comes with it; `None` for
+    /// the instant when it is sent.
+    async fn next(&self) -> Option<(Option<Instant>, Prepared)> {
+        match self {
+            Self::Queue(queue) => {
+                let prepared = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
+                Some((None, prepared))
+            }
+            Self::Due(due) => {
+                let (due, prepared) = due.lock().await.recv().await?;
+                Some((Some(due), prepared))
+            }
+        }
     }
 }
 
@@ -166,7 +174,8 @@ pub async fn send(connections: &[Connection], plan: Plan, round: VecDeque<Prepar
 /// One caller: sends batches until there are no more or the connection is lost.
 async fn call(connection: Connection, timetable: Timetable) -> Seen {
     let mut seen = Seen::new();
-    while let Some((since, prepared)) = timetable.next().await {
+    while let Some((due, prepared)) = timetable.next().await {
+        let since = due.unwrap_or_else(ambient::start);
         let mut client = Grpc::new(connection.service()).max_decoding_message_size(DECODE_LIMIT);
         let path = PathAndQuery::from_static("/chancery.v1.AuditService/Append");
         let request = Request::new(Frame::from(prepared.request));
@@ -243,12 +252,11 @@ async fn streaming(
 /// Sends batches, numbered from 1, as the credits allow. Ends the stream when there are no more.
 async fn feed(batches: mpsc::Sender<Frame>, timetable: Timetable, credits: Arc<Semaphore>, sent: Sent) {
     for number in 1_u64.. {
-        let Some((since, prepared)) = timetable.next().await else { return };
+        let Some((due, prepared)) = timetable.next().await else { return };
         // The semaphore is never closed.
         let Ok(credit) = credits.acquire().await else { return };
         credit.forget();
-        // Without a rate a latency counts from here: the batch did not have to wait for its turn.
-        let since = if timetable.timed { since } else { ambient::start() };
+        let since = due.unwrap_or_else(ambient::start);
         sent.lock().unwrap_or_else(PoisonError::into_inner).push_back((since, prepared.events));
         let mut head = BytesMut::with_capacity(16);
         prost::encoding::uint64::encode(BATCH_NUMBER, &number, &mut head);
