@@ -181,7 +181,7 @@ impl Stream {
     }
 
     fn throttle(&self, throttle: v1::StreamThrottle) {
-        self.answer(v1::AppendStreamResponse { throttle: Some(throttle), ..Default::default() });
+        self.outbox.put_notice(throttle);
     }
 
     fn drain(&self, reason: &str) {

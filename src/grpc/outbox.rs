@@ -15,7 +15,7 @@ use tonic::Status;
 
 use crate::{
     ingest::{Admission, streams::Open},
-    proto::v1::AppendStreamResponse,
+    proto::v1::{AppendStreamResponse, StreamThrottle},
 };
 
 /// The task's side.
@@ -71,6 +71,20 @@ impl Outbox {
         }
         state.answers.push_back((answer, admission));
         wake(state);
+    }
+
+    /// Adds a notice. One that waits right before it is replaced: the newer one says what is true now, and a
+    /// client that reads slowly must not make notices pile up.
+    pub fn put_notice(&self, throttle: StreamThrottle) {
+        let answer = AppendStreamResponse { throttle: Some(throttle), ..Default::default() };
+        let mut state = self.0.state();
+        match state.answers.back_mut() {
+            Some((last, _)) if last.throttle.is_some() => *last = answer,
+            Some(_) | None => {
+                drop(state);
+                self.put(answer, None);
+            }
+        }
     }
 
     /// Answers that wait or are on the way.
@@ -159,5 +173,36 @@ fn wake(mut state: MutexGuard<'_, State>) {
     drop(state);
     if let Some(waker) = waker {
         waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{event::Producer, ingest::streams::Streams};
+
+    use super::*;
+
+    #[test]
+    fn notices_that_nobody_reads_do_not_pile_up() {
+        let open = Streams::default().open(&Producer::anonymous()).expect("a stream");
+        let (outbox, _answers) = outbox(open);
+        let acked = |acked_through| AppendStreamResponse { acked_through, ..Default::default() };
+        let notice = |reason: &str| StreamThrottle { reason: reason.to_owned(), retry_after: None };
+        for number in 1..=3 {
+            outbox.put(acked(number), None);
+            for _ in 0..1000 {
+                outbox.put_notice(notice("OVERLOADED"));
+            }
+            outbox.put_notice(notice("RATE_LIMITED"));
+        }
+        let state = outbox.0.state();
+        let waiting: Vec<_> = state.answers.iter().map(|(answer, _)| answer).collect();
+        let expected = [1, 2, 3].map(|number| {
+            [
+                acked(number),
+                AppendStreamResponse { throttle: Some(notice("RATE_LIMITED")), ..Default::default() },
+            ]
+        });
+        assert_eq!(waiting, expected.iter().flatten().collect::<Vec<_>>());
     }
 }

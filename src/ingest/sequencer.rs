@@ -120,6 +120,11 @@ impl Plan<'_> {
     pub fn is_empty(&self) -> bool {
         self.placed.is_empty() && self.quarantined.is_empty() && self.released.is_empty()
     }
+
+    /// Whether it acks events that were stored before.
+    pub fn repeats(&self) -> bool {
+        self.verdicts.iter().flatten().any(|verdict| matches!(verdict, Verdict::Duplicate { .. }))
+    }
 }
 
 /// The keys whose stored rows [`plan`] needs.

@@ -32,6 +32,11 @@ use crate::{
 const PREFIX: usize = 5;
 /// How long a message may take to arrive once it has room: at 4 MiB, 1.1 Mbit/s.
 const ARRIVAL: Duration = Duration::from_secs(30);
+/// Messages up to this size need no room, save those with events: a query or a health check must not queue
+/// behind what producers send. Less than the headers of a call may take.
+const FREE: usize = 4 << 10;
+/// The calls whose messages hold events.
+const APPENDS: [&str; 2] = ["/chancery.v1.AuditService/Append", PATIENT];
 /// The call whose messages wait for as long as it takes.
 const PATIENT: &str = "/chancery.v1.AuditService/AppendStream";
 
@@ -85,6 +90,7 @@ where
             ingest: Arc::clone(&self.layer.ingest),
             metrics: Arc::clone(&self.layer.metrics),
             patient: head.uri.path() == PATIENT,
+            appends: APPENDS.contains(&head.uri.path()),
             received,
             body,
             rest: Bytes::new(),
@@ -106,6 +112,7 @@ struct Messages {
     metrics: Arc<Metrics>,
     producer: Producer,
     patient: bool,
+    appends: bool,
     received: Received,
     body: Body,
     /// What has arrived and is not passed on yet: at most one HTTP/2 frame.
@@ -155,16 +162,24 @@ impl Messages {
         }
     }
 
-    /// Reads the prefix of the next message; true when it is complete.
+    /// Reads the prefix of the next message and so its length; true when it is complete.
     fn next_message(&mut self) -> bool {
         let missing = (PREFIX - self.prefix.len()).min(self.rest.len());
         self.prefix.extend_from_slice(&self.rest.split_to(missing));
-        self.prefix.len() == PREFIX
+        let complete = self.prefix.len() == PREFIX;
+        if complete {
+            self.left = self.prefix[1..].iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        }
+        complete
+    }
+
+    /// Whether the next message needs no room.
+    const fn is_free(&self) -> bool {
+        !self.appends && self.left <= FREE
     }
 
     /// Begins to wait for room for the message whose prefix was read.
     fn wait(&mut self) {
-        self.left = self.prefix[1..].iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
         let (bytes, patient) = (self.left, self.patient);
         let (ingest, producer) = (Arc::clone(&self.ingest), self.producer.clone());
         let (metrics, received) = (Arc::clone(&self.metrics), self.received.clone());
@@ -213,8 +228,12 @@ impl http_body::Body for Messages {
                 return Poll::Ready(Some(Ok(Frame::data(inside))));
             }
             if !this.rest.is_empty() {
-                if this.next_message() {
+                if this.next_message() && !this.is_free() {
                     this.wait();
+                } else if this.prefix.len() == PREFIX
+                    && let Some(prefix) = this.begin()
+                {
+                    return Poll::Ready(Some(Ok(Frame::data(prefix))));
                 }
                 continue;
             }

@@ -49,3 +49,25 @@ fn an_append_over_the_edge_of_a_partition_makes_the_next_one() {
         assert_eq!(accept(&mut audit, other).await, [0, 1, 2]);
     });
 }
+
+#[test]
+fn a_log_far_ahead_does_not_hide_that_another_ones_partition_is_missing() {
+    let store = TestStore::new(Kind::Postgres);
+    block_on(async {
+        let mut database = Database::open(&store).await;
+        database.run(&format!("INSERT INTO log_head (log, size) VALUES ('main', {})", 3 << 24)).await;
+        let server = Server::start(&store);
+        let mut audit = server.audit().await;
+        assert_eq!(accept(&mut audit, atomic(vec![events::hold("device-0")])).await, [3 << 24]);
+        let connection = "SELECT pid::bigint FROM pg_stat_activity WHERE datname = current_database()
+            AND application_name = 'chancery' AND query = 'COMMIT'";
+        let first = database.number(connection).await;
+        let other = |device: &str| chancery::proto::v1::AppendRequest {
+            log: "other".to_owned(),
+            ..atomic(vec![events::hold(device)])
+        };
+        assert_eq!(accept(&mut audit, other("device-1")).await, [0]);
+        // Nothing failed on the way: the same connection is still in use.
+        assert_eq!(database.number(connection).await, first);
+    });
+}

@@ -22,14 +22,13 @@ use crate::{
 /// A connection that writes.
 pub struct PostgresAppender {
     connection: PgConnection,
-    /// Up to which position partitions are known to exist.
-    partitioned: u64,
+    partitioned: partitions::Made,
 }
 
 impl PostgresAppender {
     /// Takes a connection for itself.
     pub const fn new(connection: PgConnection) -> Self {
-        Self { connection, partitioned: 0 }
+        Self { connection, partitioned: partitions::Made::new() }
     }
 
     async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
@@ -52,14 +51,13 @@ impl PostgresAppender {
 
     /// Has partitions made for what is about to be appended. No transaction may be open.
     async fn prepare(&mut self, head: u64) -> Result<(), StoreError> {
-        let made = partitions::ahead(&mut self.connection, self.partitioned, head).await;
+        let made = partitions::ahead(&mut self.connection, &mut self.partitioned, head).await;
         // Two appenders that make the same partition at once can meet in many ways (a name taken in the
         // system's catalog among them), none of which outlives the next try.
-        self.partitioned = made.map_err(|error| match error {
+        made.map_err(|error| match error {
             StoreError::Broken(source) => StoreError::Unavailable(source),
             other => other,
-        })?;
-        Ok(())
+        })
     }
 }
 
@@ -88,7 +86,7 @@ impl Appender for PostgresAppender {
     async fn begin(&mut self, log: &LogName) -> Result<Head, StoreError> {
         loop {
             let size = match self.lock(log).await? {
-                Some(size) if partitions::suffice(self.partitioned, size) => return Ok(Head { size }),
+                Some(size) if partitions::suffice(&self.partitioned, size) => return Ok(Head { size }),
                 Some(size) => size,
                 None => {
                     self.rollback().await?;

@@ -4,6 +4,8 @@
 //! and large enough that a log of 10^10 events has 600 of them. A partition is made outside any append's
 //! transaction and attached, which unlike `CREATE TABLE ... PARTITION OF` stops neither readers nor
 //! writers.
+use std::collections::BTreeSet;
+
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::{super::StoreError, failed};
@@ -15,18 +17,21 @@ const AHEAD: u64 = 1 << 20;
 /// How far ahead of the head there must be some: an append places a few thousand events at most.
 const ROOM: u64 = 1 << 16;
 
-/// Whether the partitions below `made` leave room behind `head` for one append more.
-pub const fn suffice(made: u64, head: u64) -> bool {
-    head + ROOM <= made
+/// Numbers of partitions that are known to exist. Not all below the highest: a connection serves many logs,
+/// one of which may be far ahead of another, and retention drops the oldest.
+pub type Made = BTreeSet<u64>;
+
+/// Whether there are partitions for one append more behind `head`.
+pub fn suffice(made: &Made, head: u64) -> bool {
+    (head >> BITS..=(head + ROOM) >> BITS).all(|number| made.contains(&number))
 }
 
-/// Makes sure that there are partitions for the positions from `head` on, well ahead. `made` is up to
-/// where they are known to exist; returns the same for afterwards. No transaction may be open.
-pub async fn ahead(connection: &mut PgConnection, made: u64, head: u64) -> Result<u64, StoreError> {
-    let mut made = made.max(head >> BITS << BITS);
-    while made < head + AHEAD {
-        let number = made >> BITS;
-        if !attached(connection, number).await?
+/// Makes sure that there are partitions for the positions from `head` on, well ahead. No transaction may be
+/// open.
+pub async fn ahead(connection: &mut PgConnection, made: &mut Made, head: u64) -> Result<(), StoreError> {
+    for number in head >> BITS..=(head + AHEAD) >> BITS {
+        if !made.contains(&number)
+            && !attached(connection, number).await?
             && let Err(error) = attach(connection, number).await
         {
             // Another appender may have been faster. If not, the next try will tell.
@@ -35,9 +40,9 @@ pub async fn ahead(connection: &mut PgConnection, made: u64, head: u64) -> Resul
                 return Err(error);
             }
         }
-        made = (number + 1) << BITS;
+        made.insert(number);
     }
-    Ok(made)
+    Ok(())
 }
 
 async fn attached(connection: &mut PgConnection, number: u64) -> Result<bool, StoreError> {

@@ -83,7 +83,7 @@ async fn samples(audit: &mut Audit, stored: &[Event], random: &mut Random) -> Ve
     wrong
 }
 
-/// Head, events and keys are of one size, and every event has its key.
+/// Head, events, keys and what is counted of producers are of one size, and every event has its key.
 async fn tables(store: &TestStore, head: u64) -> Vec<String> {
     let mut database = Database::open(store).await;
     let mut wrong = Vec::new();
@@ -94,6 +94,7 @@ async fn tables(store: &TestStore, head: u64) -> Vec<String> {
         "SELECT count(*) FROM event_keys",
         "SELECT count(*) FROM events e JOIN event_keys k
          ON k.log = e.log AND k.position = e.position AND k.producer = e.producer",
+        "SELECT CAST(coalesce(sum(events), 0) AS BIGINT) FROM producers",
     ] {
         let number = database.number(query).await;
         if u64::try_from(number) != Ok(head) {

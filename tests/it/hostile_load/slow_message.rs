@@ -2,11 +2,15 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use chancery::proto::v1::QueryRequest;
 use http_body::Frame;
+use tokio::{task::JoinSet, time::sleep};
 use tonic::{Code, Status, body::Body};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tower::{Service as _, ServiceExt as _};
 
 use super::{Honest, bounded_memory};
@@ -75,5 +79,42 @@ fn unfinished_messages_hold_room_for_a_while_and_nobody_elses() {
         // Half of the room for four such messages.
         assert_eq!((slow, overloaded), (2, 48));
         bounded_memory(&server);
+    });
+}
+
+#[test]
+fn what_holds_no_events_does_not_wait_behind_unfinished_messages() {
+    let store = TestStore::new(KINDS[0]);
+    let server = Server::start(&store);
+    block_on(async {
+        let channel = server.channel().await;
+        let mut calls = JoinSet::new();
+        // Four fill the room, by shares; the others wait for it in front of whatever comes.
+        for (name, rpc) in ["a", "a", "b", "b", "c", "d"]
+            .into_iter()
+            .zip([["Append"; 4].as_slice(), &["AppendStream"; 2]].concat())
+        {
+            let mut channel = channel.clone();
+            let request = http::Request::post(format!("{}/chancery.v1.AuditService/{rpc}", server.url()))
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .header("x-chancery-producer", name)
+                .body(Body::new(Dribble(Some(Bytes::from_static(&[0, 0, 0x40, 0, 0, 10])))))
+                .expect("a request");
+            calls.spawn(async move {
+                let answer = channel.ready().await.expect("a connection").call(request).await;
+                std::future::pending::<()>().await;
+                drop(answer);
+            });
+        }
+        sleep(Duration::from_secs(1)).await;
+        let mut health = HealthClient::new(server.channel().await);
+        let mut audit = server.audit().await;
+        for _ in 0..5 {
+            let began = Instant::now();
+            health.check(HealthCheckRequest::default()).await.expect("an answer");
+            audit.query(QueryRequest::default()).await.expect("an answer");
+            assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        }
     });
 }
