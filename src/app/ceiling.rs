@@ -2,7 +2,7 @@
 //!
 //! Two measures over events that are checked and sealed before the clock runs: a bulk load of the finished
 //! rows, and the same rows through the sequencer. Both end in a log of their own, whole and readable like
-//! any other. Caller: `cli::bench::ceiling`.
+//! any other; but what is loaded in bulk is not counted among the producers. Caller: `cli::bench::ceiling`.
 use std::{
     sync::Arc,
     time::{Duration, Instant},

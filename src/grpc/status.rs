@@ -225,7 +225,7 @@ pub fn message_too_slow(after: Duration) -> Status {
 /// A store failure on a read. The cause is logged here, once.
 pub fn store(error: &StoreError) -> Status {
     match error {
-        StoreError::Unavailable(_) | StoreError::StateUnknown(_) => {
+        StoreError::Unavailable(_) | StoreError::Locked(_) | StoreError::StateUnknown(_) => {
             tracing::warn!(%error, "a read failed");
             unavailable("STORE_UNAVAILABLE", "the store cannot be read now")
         }

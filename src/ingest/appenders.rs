@@ -18,6 +18,8 @@ use crate::store::{Appender, Store, StoreError};
 
 /// Connections that one replica writes with. With those for reading, ten replicas fit into 200 sessions.
 pub const MAX_APPENDERS: usize = 8;
+/// How many of them may be held up at a time by logs whose head somebody else held when they last tried.
+const MAX_HELD_UP: usize = 2;
 /// How long a connection that nobody needs is kept.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -25,6 +27,7 @@ const IDLE: Duration = Duration::from_secs(10);
 pub struct Appenders {
     store: Arc<dyn Store>,
     turns: Arc<Semaphore>,
+    held_up: Arc<Semaphore>,
     /// The last one back is the first to go out again, so that those in front grow old.
     idle: Mutex<Vec<Idle>>,
 }
@@ -43,19 +46,29 @@ pub struct Lease {
 }
 
 /// The right to hold one connection.
-pub struct Turn(#[expect(dead_code, reason = "held, not looked at")] Option<OwnedSemaphorePermit>);
+#[expect(dead_code, reason = "held, not looked at")]
+pub struct Turn(Option<OwnedSemaphorePermit>, Option<OwnedSemaphorePermit>);
 
 impl Appenders {
     /// Without any connection yet.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, turns: Arc::new(Semaphore::new(MAX_APPENDERS)), idle: Mutex::default() }
+        Self {
+            store,
+            turns: Arc::new(Semaphore::new(MAX_APPENDERS)),
+            held_up: Arc::new(Semaphore::new(MAX_HELD_UP)),
+            idle: Mutex::default(),
+        }
     }
 
     /// Waits for a turn, first come, first served: as long as it takes those ahead, whose transactions are
-    /// all bounded in time.
-    pub async fn turn(&self) -> Turn {
-        // The semaphore is never closed.
-        Turn(Arc::clone(&self.turns).acquire_owned().await.ok())
+    /// all bounded in time. A log that was held up goes by a narrower way, so that the others get past it.
+    pub async fn turn(&self, held_up: bool) -> Turn {
+        // The semaphores are never closed.
+        let narrow = match held_up {
+            true => Arc::clone(&self.held_up).acquire_owned().await.ok(),
+            false => None,
+        };
+        Turn(narrow, Arc::clone(&self.turns).acquire_owned().await.ok())
     }
 
     /// Takes an idle connection or makes one.

@@ -116,6 +116,11 @@ pub struct Plan<'a> {
 }
 
 impl Plan<'_> {
+    /// Whether an event has the id of another one.
+    pub fn conflicts(&self) -> bool {
+        self.verdicts.iter().flatten().any(|verdict| matches!(verdict, Verdict::Conflict { .. }))
+    }
+
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.placed.is_empty() && self.quarantined.is_empty() && self.released.is_empty()

@@ -37,6 +37,8 @@ const GROUP_EVENTS: usize = 2048;
 const GROUP_BYTES: usize = MAX_MESSAGE_BYTES;
 /// How long a group is tried again while nothing of it can have been stored.
 const RETRY_FOR: Duration = Duration::from_secs(2);
+/// How long a group is tried again while somebody else holds the head of its log.
+const RETRY_LOCKED_FOR: Duration = Duration::from_secs(10);
 /// How long a group is tried again while its outcome is unknown.
 const RETRY_UNKNOWN_FOR: Duration = Duration::from_secs(20);
 /// How long a sequencer without work stays.
@@ -60,12 +62,14 @@ pub struct Sequencer {
     metrics: Arc<Metrics>,
     /// Groups whose keys are to be looked up first.
     wary: u32,
+    /// Whether somebody else held the head of the log for too long at the last try.
+    held_up: bool,
 }
 
 impl Sequencer {
     /// A sequencer that borrows a connection when it has something to write.
     pub const fn new(log: LogName, appenders: Arc<Appenders>, metrics: Arc<Metrics>) -> Self {
-        Self { log, appenders, metrics, wary: 0 }
+        Self { log, appenders, metrics, wary: 0, held_up: false }
     }
 
     /// Runs until it has nothing to do for a while, or every sender of `jobs` is gone, and everything
@@ -102,8 +106,15 @@ impl Sequencer {
             Err(SubmitError::StoreBroken) if submissions.len() > 1 => {
                 // One submission that the store refuses must not take the others with it.
                 let mut answers = Vec::with_capacity(submissions.len());
+                let mut away = false;
                 for submission in &submissions {
+                    if away {
+                        // Each would wait for the store on its own.
+                        answers.push(Err(SubmitError::StoreUnavailable));
+                        continue;
+                    }
                     let alone = self.settle(std::slice::from_ref(submission)).await;
+                    away = matches!(alone, Err(SubmitError::StoreUnavailable | SubmitError::Unknown));
                     answers.push(alone.map(|mut committed| committed.remove(0)));
                 }
                 answers
@@ -122,24 +133,32 @@ impl Sequencer {
 
     /// Runs one group until its outcome is known or time is up.
     async fn settle(&mut self, group: &[Arc<Submission>]) -> Result<Vec<Committed>, SubmitError> {
+        let taken = Instant::now();
+        // The wait for the first turn is not the store's fault.
+        let mut turn = self.appenders.turn(self.held_up).await;
         let began = Instant::now();
         let mut pause = FIRST_PAUSE;
         let mut unknown = false;
         self.wary = self.wary.saturating_sub(1);
         loop {
             let looked_up = self.wary > 0;
-            let error = match self.attempt(group).await {
+            let attempt = self.attempt(group, turn).await;
+            self.held_up = matches!(attempt, Err(StoreError::Locked(_)));
+            let error = match attempt {
                 Ok(committed) => {
-                    self.metrics.commit(began.elapsed(), group.iter().map(|each| each.entries.len()).sum());
+                    self.metrics.commit(taken.elapsed(), group.iter().map(|each| each.entries.len()).sum());
                     return Ok(committed);
                 }
                 Err(StoreError::KeyTaken) if !looked_up => {
                     self.wary = WARY_GROUPS;
+                    turn = self.appenders.turn(false).await;
                     continue;
                 }
                 Err(error) => error,
             };
-            self.appenders.forget();
+            if !self.held_up {
+                self.appenders.forget();
+            }
             let limit = match &error {
                 StoreError::Broken(_) | StoreError::KeyTaken if !unknown => {
                     tracing::error!(log = %self.log, %error, "the store refused a group of events");
@@ -152,6 +171,7 @@ impl Sequencer {
                     RETRY_UNKNOWN_FOR
                 }
                 _ if unknown => RETRY_UNKNOWN_FOR,
+                StoreError::Locked(_) => RETRY_LOCKED_FOR,
                 _ => RETRY_FOR,
             };
             if began.elapsed() + pause > limit {
@@ -161,14 +181,14 @@ impl Sequencer {
             tracing::debug!(log = %self.log, %error, "trying a group of events again");
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+            turn = self.appenders.turn(self.held_up).await;
         }
     }
 
     /// Runs one group in one transaction. A connection that fails on the way is dropped.
-    async fn attempt(&mut self, group: &[Arc<Submission>]) -> Result<Vec<Committed>, StoreError> {
+    async fn attempt(&mut self, group: &[Arc<Submission>], turn: Turn) -> Result<Vec<Committed>, StoreError> {
         let late =
             |what: &str, limit: Duration| format!("{what} took longer than {} s", limit.as_secs()).into();
-        let turn = self.appenders.turn().await;
         let written = timeout(WRITE_LIMIT, self.write(group, turn)).await;
         let (committed, noted, lease) =
             written.map_err(|_| StoreError::Unavailable(late("a transaction", WRITE_LIMIT)))??;
@@ -213,6 +233,12 @@ impl Sequencer {
             false => appender.live(&self.log, &rows).await?,
         };
         let mut plan = sequencer::plan(head, &known, &live, group);
+        if self.wary == 0 && plan.conflicts() {
+            // An event that is stored would be named by its position, and may be another one than this.
+            appender.rollback().await?;
+            lease.give_back();
+            return Err(StoreError::KeyTaken);
+        }
         if !known.is_empty() {
             self.wary = WARY_GROUPS;
         }

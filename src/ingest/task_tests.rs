@@ -47,6 +47,7 @@ fn fault() -> impl Strategy<Value = Option<Fault>> {
     ]);
     let failure = prop_oneof![
         4 => Just(Failure::Unavailable),
+        2 => Just(Failure::Locked),
         1 => Just(Failure::Broken),
         1 => Just(Failure::Hangs),
     ];

@@ -38,6 +38,7 @@ pub enum Step {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Failure {
     Unavailable,
+    Locked,
     Broken,
     /// It never answers.
     Hangs,
@@ -118,6 +119,7 @@ impl MemoryStore {
 async fn fail(failure: Failure) -> StoreError {
     match failure {
         Failure::Unavailable => StoreError::Unavailable("as told".into()),
+        Failure::Locked => StoreError::Locked("as told".into()),
         Failure::Broken => broken("as told"),
         Failure::Hangs => pending().await,
     }

@@ -46,6 +46,10 @@ pub enum StoreError {
     /// Nothing was committed; trying again later may succeed.
     #[error("the store is unavailable: {0}")]
     Unavailable(#[source] Source),
+    /// Somebody else holds the head of the log for longer than is waited for at a time. Nothing was
+    /// committed, and other logs are none the worse.
+    #[error("the head of the log is locked: {0}")]
+    Locked(#[source] Source),
     /// The connection failed during COMMIT: reload the head and run the same batch again.
     #[error("the outcome of a commit is unknown: {0}")]
     StateUnknown(#[source] Source),

@@ -164,3 +164,36 @@ fn one_open_log_too_many_is_refused_with_the_limit_and_a_time_to_come_back() {
         });
     }
 }
+
+/// A replica that has stopped in the middle holds the heads of as many logs as it has connections.
+#[test]
+fn logs_that_somebody_else_holds_do_not_hold_up_the_others() {
+    let store = TestStore::new(Kind::Postgres);
+    let server = Server::start(&store);
+    block_on(async {
+        for answer in append_to_each(&server, 0..24).await.join_all().await {
+            answer.expect("an answer");
+        }
+        let mut other = Database::open(&store).await;
+        other.run("BEGIN").await;
+        other.run("SELECT size FROM log_head FOR UPDATE").await;
+        let mut callers = append_to_each(&server, 0..24).await;
+        sleep(Duration::from_millis(200)).await;
+        let mut audit = server.audit().await;
+        for at in 0..10 {
+            let free = audit.append(into_log("free", vec![events::hold("device-1")]));
+            let answered = tokio::select! {
+                answer = free => answer,
+                ended = callers.join_next() => panic!("{ended:?} before the append that nothing is in the way of"),
+            };
+            let results = answered.expect("an answer").into_inner().results;
+            assert_eq!(results[0].position, Some(at));
+        }
+        other.run("ROLLBACK").await;
+        for answer in callers.join_all().await {
+            if let Err(status) = answer {
+                assert_eq!(Refusal::of(&status).reason, "STORE_UNAVAILABLE");
+            }
+        }
+    });
+}

@@ -19,6 +19,10 @@ use crate::{
     ingest::sequencer::{Head, Plan},
 };
 
+/// How long a head is waited for at a time. Other replicas hold it for some 50 ms; one that has stopped in
+/// the middle would hold up a connection that other logs wait for.
+const LOCK_WAIT: &str = "1s";
+
 /// A connection that writes.
 pub struct PostgresAppender {
     connection: PgConnection,
@@ -40,10 +44,17 @@ impl PostgresAppender {
     /// text, which several statements at once must do without parameters.
     async fn lock(&mut self, log: &LogName) -> Result<Option<u64>, StoreError> {
         let text = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT size FROM log_head WHERE log = '{log}' FOR UPDATE"
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{LOCK_WAIT}'; \
+             SELECT size FROM log_head WHERE log = '{log}' FOR UPDATE"
         );
         let row = sqlx::raw_sql(AssertSqlSafe(text)).fetch_optional(&mut self.connection).await;
-        match row.map_err(failed)? {
+        let row = row.map_err(|error| match &error {
+            sqlx::Error::Database(database) if database.code().as_deref() == Some("55P03") => {
+                StoreError::Locked(error.into())
+            }
+            _ => failed(error),
+        })?;
+        match row {
             Some(row) => from_sql(row.try_get(0).map_err(failed)?).map(Some),
             None => Ok(None),
         }
