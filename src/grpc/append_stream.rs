@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt as _, stream::FuturesOrdered};
 use prost::Message as _;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Instant, sleep, sleep_until},
 };
 use tonic::{Status, Streaming};
@@ -69,7 +69,8 @@ pub fn run(
     let (outbox, answers) = outbox(open);
     let tracker = audit.readers.clone();
     tracker.spawn(async move {
-        let mut stream = Stream { audit, producer, log: None, last_batch: 0, received, outbox };
+        let mut stream =
+            Stream { audit, producer, log: None, last_batch: 0, received, outbox, admitted: None };
         let ended = stream.serve(inbound).await;
         let Stream { outbox, .. } = stream;
         match ended {
@@ -98,6 +99,17 @@ struct Stream {
     last_batch: u64,
     received: Received,
     outbox: Outbox,
+    /// Says that the last batch has found room.
+    admitted: Option<oneshot::Receiver<()>>,
+}
+
+/// Batches find room in their order. A later one that found it first would keep it until the earlier one is
+/// acked, and the earlier one might wait for just that room.
+struct Turn {
+    /// What its message has taken, given back once its events have found room.
+    room: Option<Room>,
+    before: Option<oneshot::Receiver<()>>,
+    admitted: oneshot::Sender<()>,
 }
 
 /// A batch whose outcome is final, or why it is not.
@@ -220,8 +232,10 @@ impl Stream {
         let audit = Arc::clone(&self.audit);
         let producer = self.producer.clone();
         let tally = Tally::received(&audit.metrics, count, false);
+        let (admitted, next) = oneshot::channel();
+        let turn = Turn { room, before: self.admitted.replace(next), admitted };
         Ok(async move {
-            let outcome = commit(&audit, &tally, &log, producer, request, room, &throttles).await;
+            let outcome = commit(&audit, &tally, &log, producer, request, turn, &throttles).await;
             Settled { batch_number, outcome }
         })
     }
@@ -281,15 +295,15 @@ async fn until(instant: Option<Instant>) {
     }
 }
 
-/// Checks and commits a batch, trying again for as long as it takes. Its memory is accounted for by `room`
-/// and then by the admission that comes with its results.
+/// Checks and commits a batch, trying again for as long as it takes. Its memory is accounted for by the
+/// room of its turn and then by the admission that comes with its results.
 async fn commit(
     audit: &Audit,
     tally: &Tally,
     log: &LogName,
     producer: Producer,
     mut request: v1::AppendStreamRequest,
-    room: Option<Room>,
+    turn: Turn,
     throttles: &mpsc::Sender<v1::StreamThrottle>,
 ) -> Result<(Vec<v1::EventResult>, u64, Admission), NotCommitted> {
     let (bytes, count) = (request.encoded_len(), request.events.len());
@@ -297,13 +311,19 @@ async fn commit(
         // Refused anyway: it does not wait with more events than it has paid room for.
         request.events = Vec::new();
     }
+    if let Some(before) = turn.before {
+        // One that has ended without room is not in the way.
+        let _ = before.await;
+    }
     let admission = loop {
         match audit.ingest.flight.admit(Some(&producer), bytes, count).await {
             Ok(admission) => break admission,
             Err(error) => wait(audit, error, throttles).await?,
         }
     };
-    drop(room);
+    // The next one may be gone with its stream.
+    let _ = turn.admitted.send(());
+    drop(turn.room);
     if count > MAX_BATCH_EVENTS {
         let why = status::batch_too_large(count, MAX_BATCH_EVENTS);
         return Ok((append::refuse_all(tally, count, &why), 0, admission));

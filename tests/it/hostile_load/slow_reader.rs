@@ -84,7 +84,9 @@ fn streams_that_never_read_their_acks_take_bounded_memory_and_end() {
             honest.finish().await;
             bounded_memory(&server);
             // Whoever reads at last hears why, and loses nothing by sending everything again.
-            let read = futures::future::join_all(streams.into_iter().map(read)).await;
+            let reading = futures::future::join_all(streams.into_iter().map(read));
+            let read =
+                tokio::time::timeout(Duration::from_secs(120), reading).await.expect("all streams end");
             let (offered, acked, refusal) = read
                 .into_iter()
                 .find_map(|(offered, acked, end)| Some((offered, acked, end?)))
