@@ -33,7 +33,7 @@ use crate::{
     ingest::{
         Admission, SubmitError,
         admission::{Received, Room},
-        rate::{Load, Rate},
+        rate::Load,
         sequencer::{Mode, Submission},
     },
     proto::v1,
@@ -270,10 +270,8 @@ impl Stream {
 
     fn settings(&self) -> v1::StreamSettings {
         let number = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
-        let rates = self.audit.producers.rates(&self.producer);
-        let rate = |rate: Option<Rate>| rate.map_or((0, 0), |rate| (rate.per_second, rate.burst));
-        let ((events_per_second, burst_events), (bytes_per_second, burst_bytes)) =
-            (rate(rates.events), rate(rates.bytes));
+        let [(events_per_second, burst_events), (bytes_per_second, burst_bytes)] =
+            self.audit.producers.rates(&self.producer).figures();
         v1::StreamSettings {
             max_batch_events: number(MAX_BATCH_EVENTS),
             max_event_bytes: number(MAX_EVENT_BYTES),

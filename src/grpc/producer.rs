@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     event::{LogName, Producer, timestamp},
-    ingest::rate::Rate,
     proto::v1::{self, producer_service_server::ProducerService},
     store::{EpochRow, Gap, ProducerPage, ProducerRow},
 };
@@ -90,10 +89,9 @@ impl ProducerService for ProducerRpc {
 
 impl ProducerRpc {
     fn limits(&self, producer: &Producer) -> v1::ProducerLimits {
-        let (rates, logs) = (self.0.producers.rates(producer), self.0.producers.logs(producer));
-        let rate = |rate: Option<Rate>| rate.map_or((0, 0), |rate| (rate.per_second, rate.burst));
-        let ((events_per_second, burst_events), (bytes_per_second, burst_bytes)) =
-            (rate(rates.events), rate(rates.bytes));
+        let [(events_per_second, burst_events), (bytes_per_second, burst_bytes)] =
+            self.0.producers.rates(producer).figures();
+        let logs = self.0.producers.logs(producer);
         v1::ProducerLimits {
             events_per_second,
             burst_events,

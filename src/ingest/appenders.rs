@@ -100,6 +100,16 @@ impl Appenders {
 }
 
 impl Lease {
+    /// Ends the transaction without a trace, and gives the connection back.
+    ///
+    /// # Errors
+    /// The rollback failed, and the connection is dropped.
+    pub async fn roll_back(mut self) -> Result<(), StoreError> {
+        self.appender.rollback().await?;
+        self.give_back();
+        Ok(())
+    }
+
     /// Gives the connection back, with no transaction open.
     pub fn give_back(self) {
         let Self { appender, owner, turn } = self;

@@ -42,6 +42,11 @@ pub struct Rates {
 }
 
 impl Rates {
+    /// Per second and at once, of events and then of bytes, as they are told: 0 for no limit.
+    pub fn figures(self) -> [(u64, u64); 2] {
+        [self.events, self.bytes].map(|rate| rate.map_or((0, 0), |rate| (rate.per_second, rate.burst)))
+    }
+
     const fn is_unlimited(self) -> bool {
         self.events.is_none() && self.bytes.is_none()
     }

@@ -235,8 +235,7 @@ impl Sequencer {
         let mut plan = sequencer::plan(head, &known, &live, group);
         if self.wary == 0 && plan.conflicts() {
             // An event that is stored would be named by its position, and may be another one than this.
-            appender.rollback().await?;
-            lease.give_back();
+            lease.roll_back().await?;
             return Err(StoreError::KeyTaken);
         }
         if !known.is_empty() {
@@ -249,16 +248,14 @@ impl Sequencer {
             // waited leaves its commit to be seen at once. The lock makes this COMMIT wait as that one did.
             Some(lease)
         } else if plan.is_empty() {
-            appender.rollback().await?;
-            lease.give_back();
+            lease.roll_back().await?;
             None
         } else {
             (plan.producers, noted) = producers(appender.as_mut(), &self.log, &plan).await?;
             match appender.write(&self.log, &plan).await {
                 Ok(()) => Some(lease),
                 Err(StoreError::KeyTaken) => {
-                    appender.rollback().await?;
-                    lease.give_back();
+                    lease.roll_back().await?;
                     return Err(StoreError::KeyTaken);
                 }
                 Err(error) => return Err(error),
