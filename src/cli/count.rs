@@ -48,6 +48,7 @@ pub async fn run(args: CountArgs) -> Result<Exit, Failure> {
             seconds: i64::try_from(it.as_secs()).unwrap_or(i64::MAX),
             nanos: 0,
         }),
+        ..CountEventsRequest::default()
     };
     let connection = args.connect.open().await?;
     let answer = connection.unary(connection.audit().count_events(request)).await?;

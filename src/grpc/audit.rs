@@ -183,7 +183,7 @@ impl AuditService for AuditRpc {
             .map(|row| convert::count_row(row, &group_by))
             .collect();
         let total = rows.iter().map(|row| row.count).sum();
-        Ok(Response::new(v1::CountEventsResponse { rows, total }))
+        Ok(Response::new(v1::CountEventsResponse { rows, total, filter: predicate.to_string() }))
     }
 }
 
@@ -213,6 +213,7 @@ impl Messages {
                         End::Limit => v1::EndReason::Limit,
                     } as i32,
                     filter: self.filter.clone(),
+                    plan: String::new(),
                 };
                 vec![Ok(v1::QueryResponse {
                     resume_token: self.tokens.issue(self.scope, cursor),

@@ -4,11 +4,13 @@
 //! events keep coming. Pages are read by keyset (`position > cursor`), one ahead of the client; no
 //! transaction and no connection is held between pages. Positions become visible in order, so a page
 //! never skips an event that commits later. Callers: `grpc::audit`.
+pub mod pages;
 pub mod predicate;
 pub mod token;
 
 use std::sync::Arc;
 
+use pages::Pages;
 use predicate::Predicate;
 use token::Cursor;
 use tokio::sync::mpsc;
@@ -16,17 +18,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     event::LogName,
-    store::{PageRequest, PageStart, Store, StoreError, StoredEvent},
+    store::{PageStart, Store, StoreError, StoredEvent},
 };
 
 /// Events of one page at most.
 const PAGE_EVENTS: u32 = 512;
 /// Events of the first page, before anything is known of their size: 64 of the largest are 13 MiB.
 const FIRST_PAGE_EVENTS: u32 = 64;
-/// Positions that one statement goes through at most, so that a filter which matches next to nothing
-/// makes many short statements, between which the query can end, and never one long one. By time there
-/// is no such window; there the store's own limit on a read holds.
-const WINDOW: u64 = 200_000;
 /// Aimed-at bytes of a page: the next page's number of events follows from this one's size.
 const PAGE_BYTES: usize = 1024 * 1024;
 
@@ -124,41 +122,30 @@ async fn read(store: Arc<dyn Store>, query: Query, parts: &mpsc::Sender<Part>) -
     let first = cursor;
     let mut returned = 0;
     let mut rows = FIRST_PAGE_EVENTS;
+    let mut pages = Pages::new(store, query.log, query.predicate, query.order);
     let end = loop {
         let wanted = match query.limit {
             0 => rows,
             limit => u32::try_from(limit - returned).unwrap_or(u32::MAX).min(rows),
         };
-        let (floor, ceiling) = window(cursor.start, head);
-        let request = PageRequest {
-            log: &query.log,
-            predicate: &query.predicate,
-            start: cursor.start,
-            floor,
-            head: ceiling,
-            limit: wanted,
-        };
-        let events = match store.page(&request).await {
-            Ok(events) => events,
+        let page = match pages.next(cursor.start, head, wanted).await {
+            Ok(page) => page,
             Err(error) => return Some(Part::Failed(error)),
         };
-        let full = events.len() >= wanted as usize;
-        returned += events.len() as u64;
-        if let Some(last) = events.last() {
-            cursor = after(query.order, last, head);
-            let bytes: usize = events.iter().map(|event| event.record.len()).sum();
-            rows = page_rows(bytes / events.len());
-            parts.send(Part::Page { events, head }).await.ok()?;
-        }
-        if query.limit != 0 && returned >= query.limit {
-            break End::Limit;
-        }
-        if !full {
-            match cursor.start {
-                PageStart::From(_) if ceiling < head => cursor.start = PageStart::From(ceiling),
-                PageStart::Below(_) if floor > 0 => cursor.start = PageStart::Below(floor),
-                _ => break End::Complete,
+        cursor.start = page.next;
+        returned += page.events.len() as u64;
+        if !page.events.is_empty() {
+            let bytes: usize = page.events.iter().map(|event| event.record.len()).sum();
+            rows = page_rows(bytes / page.events.len());
+            let last = page.events.last().map(|last| after(query.order, last, head));
+            parts.send(Part::Page { events: page.events, head }).await.ok()?;
+            if query.limit != 0 && returned >= query.limit {
+                cursor = last.unwrap_or(cursor);
+                break End::Limit;
             }
+        }
+        if page.complete {
+            break End::Complete;
         }
     };
     if end == End::Complete {
@@ -166,15 +153,6 @@ async fn read(store: Arc<dyn Store>, query: Query, parts: &mpsc::Sender<Part>) -
     }
     let scanned = scanned(first.start, cursor.start, returned);
     Some(Part::Summary { returned, scanned, head, end, cursor })
-}
-
-/// The positions that the next statement goes through.
-fn window(start: PageStart, head: u64) -> (u64, u64) {
-    match start {
-        PageStart::From(position) => (0, head.min(position.saturating_add(WINDOW))),
-        PageStart::Below(position) => (position.min(head).saturating_sub(WINDOW), head),
-        PageStart::Earlier { .. } => (0, head),
-    }
 }
 
 /// Events of the next page, given the bytes of an event of the last one.

@@ -29,6 +29,8 @@ fn every_example_is_accepted_and_read_back() {
                         read.push(event.event_id);
                     }
                     Payload::Summary(end) => summary = Some(end),
+                    Payload::Checkpoint(_) => {}
+                    live => panic!("{live:?} without follow"),
                 }
             }
             assert_eq!(read, sent, "{kind:?}");

@@ -84,6 +84,7 @@ pub async fn run(args: QueryArgs) -> Result<Exit, Failure> {
         order: args.order.proto() as i32,
         limit: args.limit,
         resume_token: args.resume_token.clone().unwrap_or_default(),
+        ..QueryRequest::default()
     };
     let stream = connection.audit().query(request).await?.into_inner();
 
@@ -123,7 +124,7 @@ async fn pump(
             }
             Some(Payload::Summary(summary)) => progress.summary = Some(summary),
             // A payload newer than this client; the token still moves on.
-            None => {}
+            _ => {}
         }
     }
     Ok(())

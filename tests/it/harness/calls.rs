@@ -140,6 +140,8 @@ pub async fn try_query(audit: &mut Audit, request: QueryRequest) -> Result<Answe
                 assert!(stream.message().await?.is_none(), "the summary is the last message");
                 return Ok(Answer { events, tokens, summary, last_token: message.resume_token });
             }
+            Payload::Checkpoint(_) => {}
+            live => panic!("{live:?} without follow"),
         }
     }
     panic!("the stream ended without a summary")

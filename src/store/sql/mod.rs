@@ -1,5 +1,7 @@
 //! Statements that depend on a filter, an order or a grouping, for both databases: text from fixed
 //! pieces, values as bind parameters only. `$n` placeholders work in both.
+mod predicate;
+
 use std::fmt::Write as _;
 
 use uuid::Uuid;
@@ -8,10 +10,7 @@ use super::{
     CountRequest, PageRequest, PageStart, ProducerPage, QuarantineCursor, QuarantineFilter, QuarantinePage,
     to_sql,
 };
-use crate::{
-    event::{ATTRIBUTE_MARK, LogName, attribute_escaped, attribute_needle},
-    query::predicate::Predicate,
-};
+use crate::event::LogName;
 
 /// What differs between the two databases' SQL.
 #[derive(Clone, Copy)]
@@ -76,39 +75,6 @@ impl Statement {
         self.push(")");
     }
 
-    fn predicate(&mut self, predicate: &Predicate) {
-        match predicate {
-            Predicate::All(all) if all.is_empty() => {
-                self.push("1 = 1");
-            }
-            Predicate::All(all) => {
-                for (at, each) in all.iter().enumerate() {
-                    if at > 0 {
-                        self.push(" AND ");
-                    }
-                    self.predicate(each);
-                }
-            }
-            Predicate::Text(column, values) => {
-                self.list(column.name(), values.iter().map(|value| Bind::Text(value.clone())));
-            }
-            Predicate::Enum(column, values) => {
-                self.list(column.name(), values.iter().map(|value| Bind::Number(i64::from(*value))));
-            }
-            Predicate::From(column, micros) => {
-                self.push(column.name()).push(" >= ").number(*micros);
-            }
-            Predicate::Before(column, micros) => {
-                self.push(column.name()).push(" < ").number(*micros);
-            }
-            Predicate::Attribute { name, value } => {
-                let find = self.dialect.find;
-                self.push(find).push("(attributes, ").text(&attribute_needle(name, value)).push(") > 0");
-            }
-            Predicate::Contains(text) => self.contains(text),
-        }
-    }
-
     fn quarantined(&mut self, log: &LogName, filter: &QuarantineFilter, after: Option<&QuarantineCursor>) {
         self.push("log = ").text(log.as_str());
         if !filter.discarded {
@@ -124,18 +90,6 @@ impl Statement {
             self.text(row.key.producer.as_str()).push(", ").bind(Bind::Id(row.key.event_id)).push(", ");
             self.bind(Bind::Bytes(row.content_hash.to_vec())).push(")");
         }
-    }
-
-    /// The text in any of the columns, or in an attribute. The columns are joined by a mark that the
-    /// text as it is searched for never holds, so that no match spans two of them.
-    fn contains(&mut self, text: &str) {
-        let Dialect { find, lower: (before, after), character } = self.dialect;
-        let columns =
-            ["code", "name", "category", "actor", "subject", "device", "correlation_id", "attributes"];
-        let mark = format!(" || {character}({}) || ", u32::from(ATTRIBUTE_MARK));
-        let searched = attribute_escaped(&text.to_ascii_lowercase());
-        self.push(find).push("(").push(before).push(&columns.join(&mark)).push(after).push(", ");
-        self.text(&searched).push(") > 0");
     }
 }
 
@@ -258,7 +212,7 @@ pub fn producer_page(dialect: Dialect, page: &ProducerPage<'_>) -> Statement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::LogName;
+    use crate::{event::LogName, query::predicate::Predicate};
 
     /// Of two lower bounds SQLite takes the first for its index, and a page then reads the log from its
     /// beginning.
