@@ -27,9 +27,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .compile_well_known_types(true)
         .extern_path(".google.protobuf", "::pbjson_types")
+        .build_server(false)
         .codec_path("crate::server::codec::BoundedCodec")
         .bytes(".chancery.v1")
         .btree_map(".chancery.v1")
+        .compile_fds(descriptors.clone())?;
+    // The servers apart, over the same messages but for one: what a query answers with holds stored bytes,
+    // which are not decoded and encoded again.
+    let servers = out.join("servers");
+    std::fs::create_dir_all(&servers)?;
+    tonic_prost_build::configure()
+        .compile_well_known_types(true)
+        .extern_path(".google.protobuf", "::pbjson_types")
+        .extern_path(".google.rpc", "crate::proto::google::rpc")
+        .extern_path(".chancery.v1", "crate::proto::v1")
+        .extern_path(".chancery.v1.QueryResponse", "crate::grpc::spliced::QueryMessage")
+        .build_client(false)
+        .codec_path("crate::server::codec::BoundedCodec")
+        .out_dir(servers)
         .compile_fds(descriptors.clone())?;
     pbjson_build::Builder::new()
         .register_descriptors(&descriptors.encode_to_vec())?

@@ -18,9 +18,9 @@ use crate::{
     catalog::{Catalog, CatalogError},
     clock::{Clock, SystemClock},
     config::{ConfigError, MigrateArgs, ServeArgs, ServeConfig},
-    grpc::{audit::Audit, catalog::CatalogRpc},
+    grpc::{audit::Audit, catalog::CatalogRpc, query::Queries},
     ingest::{self, Ingest, allowance::Allowances, streams::Streams},
-    query::token::Tokens,
+    query::{Engine, live::Live, token::Tokens},
     server::{self, ServeError, admin},
     store::{self, Store, StoreError, StoreUrl},
     telemetry::{self, Metrics},
@@ -117,7 +117,10 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let addresses = (bound(&grpc, config.listen)?, bound(&http, config.admin_listen)?);
     let metrics = Arc::new(Metrics::default());
     let sequencers = Sequencers::start().map_err(AppError::Threads)?;
-    let ingest = Arc::new(Ingest::new(Arc::clone(&store), Arc::clone(&metrics), sequencers.handle()));
+    let live = Arc::new(Live::new(Arc::clone(&store), Arc::clone(&clock)));
+    let ingest =
+        Ingest::new(Arc::clone(&store), Arc::clone(&live), Arc::clone(&metrics), sequencers.handle());
+    let ingest = Arc::new(ingest);
     let drain = CancellationToken::new();
     let (readers, calls) = (TaskTracker::new(), TaskTracker::new());
     let audit = Arc::new(Audit {
@@ -126,6 +129,14 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         producers: Allowances::new(config.rates, config.producers, tokio::time::Instant::now()),
         streams: Streams::default(),
         store: Arc::clone(&store),
+        engine: Engine {
+            store: Arc::clone(&store),
+            live: Arc::clone(&live),
+            clock: Arc::clone(&clock),
+            drain: drain.clone(),
+            readers: readers.clone(),
+        },
+        queries: Queries::default(),
         tokens: Tokens::new(&key),
         clock,
         metrics: Arc::clone(&metrics),
@@ -140,6 +151,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     report(&health, true).await;
     let watching = tokio::spawn(watch_health(Arc::clone(&store), health.clone(), ready_sender.clone()));
 
+    let following = tokio::spawn(live.watch());
     let noticing = tokio::spawn(ingest::silence::watch(Arc::clone(&store), Arc::clone(&metrics)));
 
     let http_stop = CancellationToken::new();
@@ -184,6 +196,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         // cannot mistake for the end of its query.
         readers.close();
         let _ = timeout(FAREWELL, readers.wait()).await;
+        following.abort();
         // Connections end by themselves, but for streams that never do, such as a health watch.
         let _ = timeout(FAREWELL, serving).await;
         store.close().await;

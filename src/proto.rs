@@ -20,5 +20,10 @@ pub mod chancery {
 
 pub use chancery::v1;
 
+/// The services of `chancery.v1` as the server implements them.
+pub mod servers {
+    include!(concat!(env!("OUT_DIR"), "/servers/chancery.v1.rs"));
+}
+
 /// The compiled descriptors with comments, as gRPC reflection serves them.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

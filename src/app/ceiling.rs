@@ -20,6 +20,7 @@ use crate::{
         sequencer::{self, Entry, Mode, Submission},
     },
     proto::v1::NewEvent,
+    query::live::Live,
     store::{Store, StoreError, StoreUrl},
     telemetry::Metrics,
 };
@@ -47,7 +48,8 @@ impl Ceiling {
     pub async fn open(url: StoreUrl) -> Result<Self, AppError> {
         let store = open(&url).await?;
         let sequencers = Sequencers::start().map_err(AppError::Threads)?;
-        let ingest = Ingest::new(Arc::clone(&store), Arc::new(Metrics::default()), sequencers.handle());
+        let live = Arc::new(Live::new(Arc::clone(&store), Arc::new(SystemClock)));
+        let ingest = Ingest::new(Arc::clone(&store), live, Arc::new(Metrics::default()), sequencers.handle());
         let catalog = Catalog::load([], std::collections::BTreeSet::new())?;
         Ok(Self { url, store, catalog, ingest: Arc::new(ingest), _sequencers: sequencers })
     }
@@ -95,6 +97,19 @@ impl Ceiling {
         appender.bulk_load(&log, &plans).await.map_err(failed)
     }
 
+    /// Reads every record of a log, as fast as the database hands them out. Returns how many there are.
+    ///
+    /// # Errors
+    /// The store failed, or the log cannot be called that.
+    pub async fn bulk_read(&self, log: &str) -> Result<(u64, Duration), AppError> {
+        let failed = |error: StoreError| AppError::Store(self.url.clone(), error);
+        let log = LogName::parse(log).map_err(|what| failed(StoreError::Broken(what.into())))?;
+        let mut appender = self.store.appender().await.map_err(failed)?;
+        let start = Instant::now();
+        let records = appender.bulk_read(&log).await.map_err(failed)?;
+        Ok((records, start.elapsed()))
+    }
+
     /// Appends finished rows through the sequencer, `batch` in each submission, from so many callers at a
     /// time.
     ///
@@ -133,6 +148,6 @@ impl Ceiling {
 }
 
 fn submission(events: impl Iterator<Item = SealedEvent>) -> Submission {
-    let entries = events.map(|event| Entry::Event(Box::new(event))).collect();
+    let entries = events.map(|event| Entry::Event(Arc::new(event))).collect();
     Submission { producer: Producer::anonymous(), mode: Mode::Atomic, entries }
 }

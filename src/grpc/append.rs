@@ -260,7 +260,7 @@ pub(super) fn check(
                     event_id: sealed.event_id().to_string(),
                     fate: Fate::accepted(&mut sealed),
                 });
-                entries.push(Entry::Event(Box::new(sealed)));
+                entries.push(Entry::Event(Arc::new(sealed)));
             }
             Err(refused) => {
                 let refused = *refused;

@@ -1,24 +1,24 @@
 //! `AuditService`: parse, call, convert. The rules are in `event`, `catalog`, `ingest` and `query`.
 use std::{pin::Pin, sync::Arc};
 
-use futures::{Stream, StreamExt as _, stream};
+use futures::Stream;
 use prost::Message as _;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{append, append_stream, convert, status};
+use super::{
+    append, append_stream, convert,
+    query::{self, Queries},
+    spliced::QueryMessage,
+    status,
+};
 use crate::{
     catalog::Catalog,
     clock::Clock,
     event::{LogName, Producer},
     ingest::{Ingest, admission::Received, allowance::Allowances, streams::Streams},
-    proto::v1::{self, audit_service_server::AuditService},
-    query::{
-        self, End, Order, Part, Query,
-        predicate::Predicate,
-        token::{Scope, TokenFault, Tokens},
-    },
+    proto::{servers::audit_service_server::AuditService, v1},
+    query::{Engine, predicate::Predicate, token::Tokens},
     store::{CountRequest, GroupColumn, Key, Store, StoredEvent},
     telemetry::Metrics,
 };
@@ -34,12 +34,16 @@ pub struct Audit {
     /// Open append streams.
     pub streams: Streams,
     pub store: Arc<dyn Store>,
+    /// What queries run on.
+    pub engine: Engine,
+    /// The queries that run.
+    pub queries: Queries,
     pub tokens: Tokens,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     /// Cancelled when the server begins to go away.
     pub drain: CancellationToken,
-    /// Readers of running queries.
+    /// Tasks of open streams.
     pub readers: TaskTracker,
     /// Running unary calls: the server does not end before they are answered.
     pub calls: TaskTracker,
@@ -74,44 +78,11 @@ impl AuditService for AuditRpc {
         Ok(Response::new(Box::pin(answers)))
     }
 
-    type QueryStream = Answers<v1::QueryResponse>;
+    type QueryStream = Answers<QueryMessage>;
 
     async fn query(&self, request: Request<v1::QueryRequest>) -> Result<Response<Self::QueryStream>, Status> {
-        let request = request.into_inner();
-        let log = log_name(&request.log)?;
-        let order = match v1::Order::try_from(request.order) {
-            Ok(v1::Order::Unspecified | v1::Order::PositionAsc) => Order::PositionAsc,
-            Ok(v1::Order::PositionDesc) => Order::PositionDesc,
-            Ok(v1::Order::OccurredDesc) => Order::OccurredDesc,
-            Err(_) => return Err(status::invalid("INVALID_ORDER", "order", "is not a known order")),
-        };
-        let predicate = predicate(request.filter.as_ref())?;
-        let scope = Scope::of(&log, &predicate);
-        let resume = match request.resume_token.as_str() {
-            "" => None,
-            token => Some(self.0.tokens.open(scope, order, token).map_err(|fault| match fault {
-                TokenFault::Invalid => {
-                    status::invalid("INVALID_RESUME_TOKEN", "resume_token", "is not a token of this service")
-                }
-                TokenFault::OtherQuery => status::invalid(
-                    "RESUME_TOKEN_OF_ANOTHER_QUERY",
-                    "resume_token",
-                    "belongs to another log, filter or order",
-                ),
-            })?),
-        };
-        let filter = predicate.to_string();
-        let query = Query { log, predicate, order, limit: request.limit, resume };
-        let parts = query::run(Arc::clone(&self.0.store), query, self.0.drain.clone(), &self.0.readers);
-        let messages = Messages {
-            tokens: self.0.tokens.clone(),
-            scope,
-            order,
-            filter,
-            metrics: Arc::clone(&self.0.metrics),
-        };
-        let stream = ReceiverStream::new(parts).flat_map(move |part| stream::iter(messages.of(part)));
-        Ok(Response::new(Box::pin(stream)))
+        let messages = query::query(&self.0, request.get_ref())?;
+        Ok(Response::new(Box::pin(messages)))
     }
 
     async fn get_event(
@@ -187,53 +158,6 @@ impl AuditService for AuditRpc {
     }
 }
 
-/// Turns the parts of one query into messages.
-struct Messages {
-    tokens: Tokens,
-    scope: Scope,
-    order: Order,
-    filter: String,
-    metrics: Arc<Metrics>,
-}
-
-impl Messages {
-    fn of(&self, part: Part) -> Vec<Result<v1::QueryResponse, Status>> {
-        match part {
-            Part::Page { events, head } => {
-                self.metrics.queried(events.len());
-                events.into_iter().map(|event| self.event(event, head)).collect()
-            }
-            Part::Summary { returned, scanned, head, end, cursor } => {
-                let summary = v1::QuerySummary {
-                    returned,
-                    scanned,
-                    head_position: head,
-                    end_reason: match end {
-                        End::Complete => v1::EndReason::Complete,
-                        End::Limit => v1::EndReason::Limit,
-                    } as i32,
-                    filter: self.filter.clone(),
-                    plan: String::new(),
-                };
-                vec![Ok(v1::QueryResponse {
-                    resume_token: self.tokens.issue(self.scope, cursor),
-                    payload: Some(v1::query_response::Payload::Summary(summary)),
-                })]
-            }
-            Part::Failed(error) => vec![Err(status::store(&error))],
-            Part::Draining => vec![Err(status::draining())],
-        }
-    }
-
-    fn event(&self, event: StoredEvent, head: u64) -> Result<v1::QueryResponse, Status> {
-        let cursor = query::after(self.order, &event, head);
-        Ok(v1::QueryResponse {
-            resume_token: self.tokens.issue(self.scope, cursor),
-            payload: Some(v1::query_response::Payload::Event(stored(event)?)),
-        })
-    }
-}
-
 /// A stored record with what is not part of it.
 fn stored(event: StoredEvent) -> Result<v1::Event, Status> {
     let position = event.position;
@@ -254,7 +178,7 @@ pub(super) fn log_name(name: &str) -> Result<LogName, Status> {
     LogName::parse(name).map_err(|what| status::invalid("INVALID_LOG", "log", what))
 }
 
-fn predicate(filter: Option<&v1::EventFilter>) -> Result<Predicate, Status> {
+pub(super) fn predicate(filter: Option<&v1::EventFilter>) -> Result<Predicate, Status> {
     Predicate::of(filter).map_err(|(field, what)| {
         let field = if field.is_empty() { "filter".to_owned() } else { format!("filter.{field}") };
         status::invalid("INVALID_FILTER", &field, what)

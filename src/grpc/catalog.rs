@@ -11,7 +11,7 @@ use crate::{
         Catalog, Suggestions,
         model::{Attribute, AttributeUse, Class, EventType, Family, FieldSpec, Role, Row, ValueKind},
     },
-    proto::v1::{self, catalog_service_server::CatalogService},
+    proto::{servers::catalog_service_server::CatalogService, v1},
 };
 
 /// Types of a page when the caller does not say.

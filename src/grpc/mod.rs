@@ -9,5 +9,7 @@ pub mod limits;
 mod outbox;
 pub mod producer;
 pub mod quarantine;
+pub mod query;
 mod replay;
+pub mod spliced;
 pub mod status;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     event::{LogName, Producer, timestamp},
-    proto::v1::{self, producer_service_server::ProducerService},
+    proto::{servers::producer_service_server::ProducerService, v1},
     store::{EpochRow, Gap, ProducerPage, ProducerRow},
 };
 

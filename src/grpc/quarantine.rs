@@ -15,7 +15,7 @@ use super::{
 use crate::{
     catalog::rejection::Reason,
     event::{LogName, Producer, limits::MAX_EVENT_BYTES, timestamp},
-    proto::v1::{self, quarantine_service_server::QuarantineService},
+    proto::{servers::quarantine_service_server::QuarantineService, v1},
     store::{
         Discard, Key, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow,
     },

@@ -336,7 +336,11 @@ fn judge(
         }
         Err(refused) => (Err(refused.content_hash), Fate::quarantined(refused.rejection)),
     };
-    let entry = Entry::Replayed(Box::new(Replayed { event_id: key.event_id, row: *content_hash, judged }));
+    let entry = Entry::Replayed(Box::new(Replayed {
+        event_id: key.event_id,
+        row: *content_hash,
+        judged: judged.map(Arc::new),
+    }));
     Ok((Checked { event_id, fate }, Some(entry)))
 }
 

@@ -210,6 +210,18 @@ pub fn slow_reader(after: Duration) -> Status {
     exhausted("SLOW_READER", "unread acks of a stream", description, RETRY_AFTER, HashMap::new())
 }
 
+/// The client of a query does not read its answers.
+pub fn slow_query(after: Duration) -> Status {
+    let description = format!("nothing of the answer was read for {} s", after.as_secs());
+    exhausted("SLOW_READER", "unread answers of a query", description, RETRY_AFTER, HashMap::new())
+}
+
+/// There are as many queries as there may be.
+pub fn too_many_queries(most: usize) -> Status {
+    let description = format!("this replica runs at most {most}");
+    exhausted("TOO_MANY_QUERIES", "running queries", description, RETRY_AFTER, HashMap::new())
+}
+
 /// Bytes that are no message of the type that the call takes.
 pub fn malformed_message() -> Status {
     invalid("MALFORMED_MESSAGE", "", "the bytes are no message of this call's type")

@@ -31,7 +31,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{event::LogName, store::Store, telemetry::Metrics};
+use crate::{event::LogName, query::live::Live, store::Store, telemetry::Metrics};
 
 /// Logs that one replica appends to at a time. Each holds a task with its queue, some 10 KiB, and waits its
 /// turn for a connection. A log without appends for a while does not count.
@@ -78,6 +78,7 @@ struct Job {
 /// The door to the sequencers.
 pub struct Ingest {
     appenders: Arc<Appenders>,
+    live: Arc<Live>,
     metrics: Arc<Metrics>,
     /// Where the sequencers run.
     runtime: Handle,
@@ -94,9 +95,10 @@ impl Ingest {
     /// An ingest without any sequencer yet; each log's begins with its first event, on `runtime`. That is
     /// best one of their own: a sequencer mostly waits for the database, and when an answer comes it must
     /// not queue behind calls that check their events.
-    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, runtime: Handle) -> Self {
+    pub fn new(store: Arc<dyn Store>, live: Arc<Live>, metrics: Arc<Metrics>, runtime: Handle) -> Self {
         Self {
             appenders: Arc::new(Appenders::new(store)),
+            live,
             metrics,
             runtime,
             receive: Budget::of_receive(),
@@ -145,7 +147,12 @@ impl Ingest {
             return Err(SubmitError::TooManyLogs);
         }
         let (sender, jobs) = mpsc::channel(QUEUE_CALLS);
-        let task = task::Sequencer::new(log.clone(), Arc::clone(&self.appenders), Arc::clone(&self.metrics));
+        let task = task::Sequencer::new(
+            log.clone(),
+            Arc::clone(&self.appenders),
+            Arc::clone(&self.live),
+            Arc::clone(&self.metrics),
+        );
         self.tasks.spawn_on(task.run(jobs), &self.runtime);
         logs.insert(log.clone(), sender.clone());
         Ok(sender)

@@ -32,7 +32,7 @@ pub enum Mode {
 /// One entry of a submission.
 pub enum Entry {
     /// To be appended.
-    Event(Box<SealedEvent>),
+    Event(Arc<SealedEvent>),
     /// To be kept in quarantine.
     Quarantined(Box<Quarantined>),
     /// A row of the quarantine, judged again: it leaves in the transaction that appends its event.
@@ -45,10 +45,19 @@ pub struct Replayed {
     /// Content hash of the row, which with producer and event id names it.
     pub row: [u8; 32],
     /// The event; or, when the catalog still refuses it, what another event with its id is compared with.
-    pub judged: Result<SealedEvent, [u8; 32]>,
+    pub judged: Result<Arc<SealedEvent>, [u8; 32]>,
 }
 
 impl Entry {
+    /// The event that is appended when it is accepted.
+    pub fn event(&self) -> Option<Arc<SealedEvent>> {
+        match self {
+            Self::Event(event) => Some(Arc::clone(event)),
+            Self::Replayed(replayed) => replayed.judged.as_ref().ok().cloned(),
+            Self::Quarantined(_) => None,
+        }
+    }
+
     /// Event id, and what a second event with the same id is compared with.
     pub(super) fn identity(&self) -> (Uuid, &[u8; 32]) {
         match self {
@@ -234,7 +243,7 @@ pub fn plan<'a>(
             let (event, replayed) = match entry {
                 Entry::Event(event) => (event.as_ref(), false),
                 Entry::Replayed(replayed) => match &replayed.judged {
-                    Ok(event) => (event, true),
+                    Ok(event) => (event.as_ref(), true),
                     Err(_) => {
                         verdicts.push(Verdict::Quarantined);
                         continue;

@@ -78,11 +78,11 @@ pub fn submission(catalog: &Catalog, (first, atomic, events): &SubmissionSpec) -
     let entries = events.iter().map(|(id, content, kind)| {
         let event = sealed(catalog, &producer, *id, *content);
         match kind {
-            Kind::Event => return Entry::Event(Box::new(event)),
+            Kind::Event => return Entry::Event(Arc::new(event)),
             Kind::Replayed(accepted) => {
                 let (event_id, row) = (event.event_id(), *event.content_hash());
                 let judged = if *accepted { Ok(event) } else { Err(row) };
-                return Entry::Replayed(Box::new(Replayed { event_id, row, judged }));
+                return Entry::Replayed(Box::new(Replayed { event_id, row, judged: judged.map(Arc::new) }));
             }
             Kind::Quarantined => {}
         }

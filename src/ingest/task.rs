@@ -22,10 +22,11 @@ use super::{
     Committed, Job, SubmitError,
     appenders::{Appenders, Lease, Turn},
     producers::{Group, Noted},
-    sequencer::{self, Plan, Submission},
+    sequencer::{self, Plan, Submission, Verdict},
 };
 use crate::{
     event::{LogName, limits::MAX_MESSAGE_BYTES},
+    query::live::{Commit, Live},
     store::{Appender, ProducerWrites, StoreError},
     telemetry::Metrics,
 };
@@ -59,6 +60,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub struct Sequencer {
     log: LogName,
     appenders: Arc<Appenders>,
+    live: Arc<Live>,
     metrics: Arc<Metrics>,
     /// Groups whose keys are to be looked up first.
     wary: u32,
@@ -68,8 +70,13 @@ pub struct Sequencer {
 
 impl Sequencer {
     /// A sequencer that borrows a connection when it has something to write.
-    pub const fn new(log: LogName, appenders: Arc<Appenders>, metrics: Arc<Metrics>) -> Self {
-        Self { log, appenders, metrics, wary: 0, held_up: false }
+    pub const fn new(
+        log: LogName,
+        appenders: Arc<Appenders>,
+        live: Arc<Live>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { log, appenders, live, metrics, wary: 0, held_up: false }
     }
 
     /// Runs until it has nothing to do for a while, or every sender of `jobs` is gone, and everything
@@ -196,6 +203,11 @@ impl Sequencer {
             let done = timeout(COMMIT_LIMIT, lease.appender.commit()).await;
             done.map_err(|_| StoreError::StateUnknown(late("a commit", COMMIT_LIMIT)))??;
             lease.give_back();
+            if self.live.is_followed(&self.log)
+                && let Some(commit) = appended(group, &committed)
+            {
+                self.live.committed(&self.log, commit);
+            }
         }
         for each in &noted {
             let sequences = each.sequences;
@@ -264,6 +276,19 @@ impl Sequencer {
         let committed = plan.verdicts.into_iter().map(|verdicts| Committed { verdicts, tree_size }).collect();
         Ok((committed, noted, lease))
     }
+}
+
+/// The events that a group has appended.
+fn appended(group: &[Arc<Submission>], committed: &[Committed]) -> Option<Commit> {
+    let answered = group.iter().zip(committed);
+    let entries = answered.flat_map(|(submission, answer)| submission.entries.iter().zip(&answer.verdicts));
+    let accepted = entries.filter_map(|(entry, verdict)| match verdict {
+        Verdict::Accepted { position } => Some((*position, entry.event()?)),
+        _ => None,
+    });
+    // Positions were given out in this order.
+    let (positions, events): (Vec<_>, Vec<_>) = accepted.unzip();
+    Some(Commit { first: *positions.first()?, events })
 }
 
 /// Keeps the quarantined events of a plan, and decides what it says about producers.

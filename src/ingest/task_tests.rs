@@ -21,9 +21,11 @@ use super::{
     },
 };
 use crate::{
+    clock::SystemClock,
     event::LogName,
+    query::live::Live,
     store::{
-        Key, Known,
+        Key, Known, Store,
         memory::{Failure, Fault, MemoryStore, Step, Tables},
     },
     telemetry::Metrics,
@@ -88,8 +90,9 @@ async fn call(
 
 /// Runs all callers to their end on one sequencer, and waits for everything that comes late.
 async fn run(store: &MemoryStore, log: &LogName, callers: &[Caller]) -> Vec<(Arc<Submission>, Told)> {
-    let ingest =
-        Arc::new(Ingest::new(Arc::new(store.clone()), Arc::new(Metrics::default()), Handle::current()));
+    let shared: Arc<dyn Store> = Arc::new(store.clone());
+    let live = Arc::new(Live::new(Arc::clone(&shared), Arc::new(SystemClock)));
+    let ingest = Arc::new(Ingest::new(shared, live, Arc::new(Metrics::default()), Handle::current()));
     let calls = callers.iter().map(|(comes, waits, spec)| {
         let (ingest, log, submission) = (Arc::clone(&ingest), log.clone(), submission(&CATALOG, spec));
         let (comes, waits) = (Duration::from_millis(*comes), waits.map(Duration::from_millis));

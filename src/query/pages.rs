@@ -59,6 +59,11 @@ impl Pages {
         };
         Ok(Page { events, next, complete: false })
     }
+
+    /// How the query runs, in words.
+    pub async fn plan(&self, head: u64) -> Result<String, StoreError> {
+        Ok(format!("scan positions below {head}"))
+    }
 }
 
 /// The positions that the next statement goes through.

@@ -28,7 +28,7 @@ use crate::{
     },
     proto::{
         DESCRIPTORS,
-        v1::{
+        servers::{
             audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT},
             catalog_service_server::{CatalogServiceServer, SERVICE_NAME as CATALOG},
             producer_service_server::{ProducerServiceServer, SERVICE_NAME as PRODUCER},

@@ -274,6 +274,10 @@ impl Appender for MemoryAppender {
         Ok(())
     }
 
+    async fn bulk_read(&mut self, _log: &LogName) -> Result<u64, StoreError> {
+        readers_only()
+    }
+
     async fn commit(&mut self) -> Result<(), StoreError> {
         self.enter();
         let fault = self.fault.take().flatten();
@@ -342,6 +346,10 @@ impl Store for MemoryStore {
 
     async fn head(&self, log: &LogName) -> Result<u64, StoreError> {
         Ok(self.look(log, |tables| tables.size))
+    }
+
+    async fn heads(&self, _logs: &[LogName]) -> Result<HashMap<LogName, u64>, StoreError> {
+        readers_only()
     }
 
     async fn page(&self, _request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError> {

@@ -187,6 +187,8 @@ pub trait Store: Send + Sync {
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError>;
     /// Number of events in a log; 0 for a log that has none.
     async fn head(&self, log: &LogName) -> Result<u64, StoreError>;
+    /// Numbers of events in these logs; those that have none may be left out.
+    async fn heads(&self, logs: &[LogName]) -> Result<HashMap<LogName, u64>, StoreError>;
     /// One page of matching events, in the order of its start.
     async fn page(&self, request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError>;
     /// The event at a position.
@@ -269,6 +271,9 @@ pub trait Appender: Send {
     /// has, a transaction each. Returns how long that took once the rows lay ready: what `write` is measured
     /// by.
     async fn bulk_load(&mut self, log: &LogName, plans: &[Plan<'_>]) -> Result<Duration, StoreError>;
+    /// Reads the records of a log and drops them, by the fastest way out that the database has. Returns how many
+    /// there are: what `Store::page` is measured by. Outside of a transaction.
+    async fn bulk_read(&mut self, log: &LogName) -> Result<u64, StoreError>;
     /// Commits. `StateUnknown` when the connection failed on the way.
     async fn commit(&mut self) -> Result<(), StoreError>;
     /// Ends the transaction without a trace.

@@ -44,16 +44,22 @@ pub enum Throttle {
     streams,
     /// A client that does not read its acks.
     slow_reader,
+    /// Running queries.
+    queries,
+    /// A client that does not read the answers of its query.
+    slow_query,
 }
 
 impl Throttle {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::events_per_second,
         Self::bytes_per_second,
         Self::overloaded,
         Self::producer_share,
         Self::streams,
         Self::slow_reader,
+        Self::queries,
+        Self::slow_query,
     ];
 }
 

@@ -103,11 +103,13 @@ pub async fn run(args: BenchCeilingArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn in_store(error: crate::app::AppError) -> Failure {
+/// A failure of the database.
+pub(super) fn in_store(error: crate::app::AppError) -> Failure {
     Failure::Files(error.to_string())
 }
 
-fn per_second(events: u64, took: Duration) -> f64 {
+/// A rate.
+pub(super) fn per_second(events: u64, took: Duration) -> f64 {
     events as f64 / took.as_secs_f64().max(f64::EPSILON)
 }
 
@@ -133,7 +135,8 @@ fn report(args: &BenchCeilingArgs, rates: [Vec<f64>; 3]) -> Report {
     report
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The value in the middle.
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use prost::Message as _;
 use super::load::Way;
 use crate::{
     cli::{ambient, failure::Failure, time},
-    proto::v1::{AppendMode, AppendRequest, AppendStreamRequest, NewEvent},
+    proto::v1::{AppendMode, AppendRequest, AppendStreamRequest, NewEvent, new_event::Family},
 };
 
 const EXAMPLES: [&str; 4] = [
@@ -68,13 +68,46 @@ impl Generator {
         let family = &self.families[self.made % self.families.len()];
         let example = &family[self.made / self.families.len() % family.len()];
         self.made += 1;
-        NewEvent {
+        let mut event = NewEvent {
             event_id: ambient::event_id(),
+            correlation_id: format!("bench-{:x}", self.made / EVENTS_PER_ACTION),
             // Repeated numbers would be reported as losses of the producer.
             producer_sequence: None,
             producer_epoch: None,
             ..example.clone()
+        };
+        vary(&mut event, self.made);
+        event
+    }
+}
+
+/// Events of one business action.
+const EVENTS_PER_ACTION: usize = 3;
+/// Devices and users that the events are about.
+const DEVICES: usize = 50_000;
+const USERS: usize = 20_000;
+
+/// Gives an event a device, a user and a transaction out of many, as a site has them: an index over a few
+/// values would cost next to nothing.
+fn vary(event: &mut NewEvent, number: usize) {
+    let device = || Some(format!("5{:015}", number * 104_729 % DEVICES));
+    match &mut event.family {
+        Some(Family::CmsAudit(event)) if event.client_id.is_some() => event.client_id = device(),
+        // Of credential providers it has a type in front.
+        Some(Family::CmsNotification(event))
+            if event.client_id.as_ref().is_some_and(|it| !it.contains(':')) =>
+        {
+            event.client_id = device();
         }
+        Some(Family::TokenServer(event)) => {
+            if event.user_id.is_some() {
+                event.user_id = Some(format!("user-{}", number * 7_919 % USERS));
+            }
+            if event.transaction_id.is_some() {
+                event.transaction_id = Some(format!("ONEGINI_{:032x}", number / EVENTS_PER_ACTION));
+            }
+        }
+        _ => {}
     }
 }
 

@@ -4,6 +4,7 @@
 //! time. Does not: measure the client's own JSON or tables.
 mod append;
 mod ceiling;
+mod follow;
 mod generate;
 mod load;
 mod query;
@@ -21,6 +22,8 @@ pub enum BenchCommand {
     Append(Box<append::BenchAppendArgs>),
     /// Measure a server against what its database allows.
     Ceiling(Box<ceiling::BenchCeilingArgs>),
+    /// Measure how soon followers see events, and what they cost.
+    Follow(Box<follow::BenchFollowArgs>),
     /// Stream events, count them and print none.
     Query(Box<query::BenchQueryArgs>),
 }
@@ -30,6 +33,7 @@ pub async fn run(command: BenchCommand) -> Result<Exit, Failure> {
     match command {
         BenchCommand::Append(args) => append::run(*args).await,
         BenchCommand::Ceiling(args) => ceiling::run(*args).await,
+        BenchCommand::Follow(args) => follow::run(*args).await,
         BenchCommand::Query(args) => query::run(*args).await,
     }
 }

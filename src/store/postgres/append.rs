@@ -173,6 +173,10 @@ impl Appender for PostgresAppender {
         Ok(start.elapsed())
     }
 
+    async fn bulk_read(&mut self, log: &LogName) -> Result<u64, StoreError> {
+        super::copy::read(&mut self.connection, log).await
+    }
+
     async fn commit(&mut self) -> Result<(), StoreError> {
         match sqlx::query("COMMIT").execute(&mut self.connection).await {
             Ok(_) => Ok(()),

@@ -2,6 +2,7 @@
 //!
 //! Not used to append: see `append`. A COPY that is dropped half-way leaves its connection out of step, so
 //! whoever calls this drops the connection after any error, as after every other one.
+use futures::StreamExt as _;
 use sqlx::PgConnection;
 
 use super::{
@@ -92,4 +93,20 @@ impl Copy {
         self.keys.send(connection, KEYS).await?;
         self.events.send(connection, EVENTS).await
     }
+}
+
+/// Reads the records of a log by COPY, to the end, and counts them. A log name is of `a-z 0-9 - _ .` only, so
+/// it can stand in the text, which COPY must do without parameters.
+pub async fn read(connection: &mut PgConnection, log: &LogName) -> Result<u64, StoreError> {
+    let text = format!(
+        "COPY (SELECT record FROM events WHERE log = '{log}' ORDER BY position) TO STDOUT (FORMAT binary)"
+    );
+    let mut rows = connection.copy_out_raw(&text).await.map_err(failed)?;
+    let mut messages: u64 = 0;
+    while let Some(message) = rows.next().await {
+        message.map_err(failed)?;
+        messages += 1;
+    }
+    // A message for each row, the first with the header in front of it, and one for the trailer.
+    Ok(messages.saturating_sub(1))
 }

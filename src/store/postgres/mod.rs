@@ -36,8 +36,8 @@ const READ_LIMIT: Duration = Duration::from_secs(65);
 pub struct PostgresStore {
     options: PgConnectOptions,
     readers: PgPool,
-    /// One connection for the readiness check alone: slow queries on every other one must not make the
-    /// server look dead.
+    /// One connection for the readiness check and the heads of followed logs alone: slow queries on every
+    /// other one must not make the server look dead, nor followers late.
     sentinel: PgPool,
 }
 
@@ -96,6 +96,17 @@ impl Store for PostgresStore {
         let query = sqlx::query_scalar(include_str!("head.sql")).bind(log.as_str());
         let size: Option<i64> = within(query.fetch_optional(&self.readers)).await?;
         from_sql(size.unwrap_or(0))
+    }
+
+    async fn heads(&self, logs: &[LogName]) -> Result<HashMap<LogName, u64>, StoreError> {
+        let logs: Vec<&str> = logs.iter().map(LogName::as_str).collect();
+        let query = sqlx::query_as(include_str!("heads.sql")).bind(logs);
+        let rows: Vec<(String, i64)> = within(query.fetch_all(&self.sentinel)).await?;
+        let rows = rows.into_iter().map(|(log, size)| {
+            let log = LogName::parse(&log).map_err(super::broken)?;
+            Ok((log, from_sql(size)?))
+        });
+        rows.collect()
     }
 
     async fn page(&self, request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError> {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, sqlite::SqliteArguments};
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -149,6 +150,16 @@ impl Appender for SqliteAppender {
             self.commit().await?;
         }
         Ok(start.elapsed())
+    }
+
+    async fn bulk_read(&mut self, log: &LogName) -> Result<u64, StoreError> {
+        let mut rows =
+            sqlx::query(include_str!("bulk_read.sql")).bind(log.as_str()).fetch(&mut self.connection);
+        let mut records = 0;
+        while rows.try_next().await.map_err(failed)?.is_some() {
+            records += 1;
+        }
+        Ok(records)
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {

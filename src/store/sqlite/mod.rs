@@ -49,8 +49,8 @@ pub struct SqliteStore {
     /// look when it is free, so that a busy log would starve every other one.
     writer: Arc<Mutex<()>>,
     readers: SqlitePool,
-    /// One connection for the readiness check alone: slow queries on every other one must not make the
-    /// server look dead.
+    /// One connection for the readiness check and the heads of followed logs alone: slow queries on every
+    /// other one must not make the server look dead, nor followers late.
     sentinel: SqlitePool,
 }
 
@@ -110,6 +110,17 @@ impl Store for SqliteStore {
         let query = sqlx::query_scalar(include_str!("head.sql")).bind(log.as_str());
         let size: Option<i64> = within(query.fetch_optional(&self.readers)).await?;
         from_sql(size.unwrap_or(0))
+    }
+
+    async fn heads(&self, logs: &[LogName]) -> Result<HashMap<LogName, u64>, StoreError> {
+        let logs: Vec<&str> = logs.iter().map(LogName::as_str).collect();
+        let query = sqlx::query_as(include_str!("heads.sql")).bind(serde_json::json!(logs).to_string());
+        let rows: Vec<(String, i64)> = within(query.fetch_all(&self.sentinel)).await?;
+        let rows = rows.into_iter().map(|(log, size)| {
+            let log = LogName::parse(&log).map_err(super::broken)?;
+            Ok((log, from_sql(size)?))
+        });
+        rows.collect()
     }
 
     async fn page(&self, request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError> {

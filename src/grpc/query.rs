@@ -1,0 +1,233 @@
+//! `AuditService.Query`: from a request to a stream of messages.
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
+
+use super::{
+    audit::{Audit, log_name, predicate},
+    spliced::QueryMessage,
+    status,
+};
+use crate::{
+    event::timestamp,
+    proto::v1::{self, query_response::Payload},
+    query::{
+        self, End, Letters, Order, Part, Query, Summary,
+        token::{Cursor, Scope, TokenFault, Tokens},
+    },
+    store::{PageStart, StoredEvent},
+    telemetry::{Metrics, Throttle},
+};
+
+/// Queries that one replica runs at a time. Each has three pages of some 256 KiB in memory at most, so all
+/// of them 192 MiB if every client stood still at once; mostly a follower has nothing.
+pub const MAX_QUERIES: usize = 256;
+/// Trailer of a query that failed on the way: where to continue.
+const RESUME_TOKEN: &str = "chancery-resume-token";
+
+/// The queries that run.
+#[derive(Debug)]
+pub struct Queries(Arc<Semaphore>);
+
+impl Default for Queries {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_QUERIES)))
+    }
+}
+
+type Message = Result<QueryMessage, Status>;
+
+/// Begins a query.
+///
+/// # Errors
+/// What is wrong with the request, or that there are too many queries.
+pub fn query(audit: &Audit, request: &v1::QueryRequest) -> Result<Messages, Status> {
+    let log = log_name(&request.log)?;
+    let order = match v1::Order::try_from(request.order) {
+        Ok(v1::Order::Unspecified | v1::Order::PositionAsc) => Order::PositionAsc,
+        Ok(v1::Order::PositionDesc) => Order::PositionDesc,
+        Ok(v1::Order::OccurredDesc) => Order::OccurredDesc,
+        Err(_) => return Err(status::invalid("INVALID_ORDER", "order", "is not a known order")),
+    };
+    if request.follow && order != Order::PositionAsc {
+        return Err(status::invalid("INVALID_FOLLOW", "follow", "needs order ORDER_POSITION_ASC"));
+    }
+    let max_duration = request.max_duration.as_ref().map(max_duration).transpose()?;
+    let predicate = predicate(request.filter.as_ref())?;
+    let scope = Scope::of(&log, &predicate);
+    let resume = match request.resume_token.as_str() {
+        "" => None,
+        token => Some(audit.tokens.open(scope, order, token).map_err(token_refused)?),
+    };
+    let Ok(running) = Arc::clone(&audit.queries.0).try_acquire_owned() else {
+        audit.metrics.throttled(Throttle::queries);
+        return Err(status::too_many_queries(MAX_QUERIES));
+    };
+    let filter = predicate.to_string();
+    let (limit, follow, explain) = (request.limit, request.follow, request.explain);
+    let query = Query { log, predicate, order, limit, resume, follow, max_duration, explain };
+    Ok(Messages {
+        parts: audit.engine.run(query),
+        page: Vec::new().into_iter(),
+        head: 0,
+        last: resume,
+        tokens: audit.tokens.clone(),
+        scope,
+        order,
+        filter,
+        metrics: Arc::clone(&audit.metrics),
+        _running: running,
+    })
+}
+
+fn max_duration(limit: &pbjson_types::Duration) -> Result<Duration, Status> {
+    let limit = u64::try_from(limit.seconds).ok().zip(u32::try_from(limit.nanos).ok());
+    limit
+        .filter(|(_, nanos)| *nanos < 1_000_000_000)
+        .map(|(seconds, nanos)| Duration::new(seconds, nanos))
+        .filter(|limit| !limit.is_zero())
+        .ok_or_else(|| status::invalid("INVALID_MAX_DURATION", "max_duration", "is not above 0"))
+}
+
+fn token_refused(fault: TokenFault) -> Status {
+    match fault {
+        TokenFault::Invalid => {
+            status::invalid("INVALID_RESUME_TOKEN", "resume_token", "is not a token of this service")
+        }
+        TokenFault::OtherQuery => status::invalid(
+            "RESUME_TOKEN_OF_ANOTHER_QUERY",
+            "resume_token",
+            "belongs to another log, filter, where or order",
+        ),
+    }
+}
+
+/// The messages of one query.
+pub struct Messages {
+    parts: Letters,
+    /// Events of the page that is with the client.
+    page: std::vec::IntoIter<StoredEvent>,
+    /// The head that bounds that page.
+    head: u64,
+    /// Where to continue after the last message; absent before the first.
+    last: Option<Cursor>,
+    tokens: Tokens,
+    scope: Scope,
+    order: Order,
+    filter: String,
+    metrics: Arc<Metrics>,
+    _running: OwnedSemaphorePermit,
+}
+
+impl Messages {
+    fn event(&mut self, event: StoredEvent) -> QueryMessage {
+        let cursor = query::after(self.order, &event, self.head);
+        QueryMessage::Event { resume_token: self.token(cursor), event }
+    }
+
+    fn token(&mut self, cursor: Cursor) -> String {
+        self.last = Some(cursor);
+        self.tokens.issue(self.scope, cursor)
+    }
+
+    fn other(&mut self, cursor: Cursor, payload: Payload) -> Message {
+        let resume_token = self.token(cursor);
+        Ok(QueryMessage::Other(Box::new(v1::QueryResponse { resume_token, payload: Some(payload) })))
+    }
+
+    /// What a part other than a page says.
+    fn notice(&mut self, part: Part) -> Message {
+        match part {
+            Part::Page { .. } => Err(status::internal()),
+            Part::Checkpoint { cursor, at } => {
+                self.other(cursor, Payload::Checkpoint(checkpoint(cursor, at)))
+            }
+            Part::CaughtUp { cursor, head } => {
+                self.other(cursor, Payload::CaughtUp(v1::CaughtUp { head_position: head }))
+            }
+            Part::FellBehind { cursor, head } => {
+                let position = position(cursor).unwrap_or_default();
+                self.other(cursor, Payload::FellBehind(v1::FellBehind { position, head_position: head }))
+            }
+            Part::Summary(summary) => {
+                let cursor = summary.cursor;
+                let filter = std::mem::take(&mut self.filter);
+                self.other(cursor, Payload::Summary(summary_message(summary, filter)))
+            }
+            Part::Failed(error) => Err(self.with_token(status::store(&error))),
+            Part::Draining => Err(self.with_token(status::draining())),
+            Part::Slow => {
+                self.metrics.throttled(Throttle::slow_query);
+                Err(self.with_token(status::slow_query(query::SLOW)))
+            }
+        }
+    }
+
+    /// Says where to continue, in the trailers.
+    fn with_token(&self, mut status: Status) -> Status {
+        if let Some(token) = self.last.and_then(|last| self.tokens.issue(self.scope, last).parse().ok()) {
+            status.metadata_mut().insert(RESUME_TOKEN, token);
+        }
+        status
+    }
+}
+
+impl Stream for Messages {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        loop {
+            if let Some(event) = self.page.next() {
+                return Poll::Ready(Some(Ok(self.event(event))));
+            }
+            match ready!(self.parts.poll_next_unpin(context)) {
+                Some(Part::Page { events, head }) => {
+                    self.metrics.queried(events.len());
+                    (self.page, self.head) = (events.into_iter(), head);
+                }
+                Some(part) => return Poll::Ready(Some(self.notice(part))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+fn position(cursor: Cursor) -> Option<u64> {
+    match cursor.start {
+        PageStart::From(position) | PageStart::Below(position) => Some(position),
+        PageStart::Earlier { .. } => None,
+    }
+}
+
+fn checkpoint(cursor: Cursor, at: i64) -> v1::QueryCheckpoint {
+    let occurred_at = match cursor.start {
+        // Nothing has been looked at yet, or everything has: no time says that.
+        PageStart::Earlier { occurred_at: i64::MIN | i64::MAX, .. } => None,
+        PageStart::Earlier { occurred_at, .. } => Some(timestamp(occurred_at)),
+        PageStart::From(_) | PageStart::Below(_) => None,
+    };
+    v1::QueryCheckpoint { position: position(cursor), time: Some(timestamp(at)), occurred_at }
+}
+
+fn summary_message(summary: Summary, filter: String) -> v1::QuerySummary {
+    v1::QuerySummary {
+        returned: summary.returned,
+        scanned: summary.scanned,
+        head_position: summary.head,
+        end_reason: match summary.end {
+            End::Complete => v1::EndReason::Complete,
+            End::Limit => v1::EndReason::Limit,
+            End::MaxDuration => v1::EndReason::MaxDuration,
+            End::Drain => v1::EndReason::Drain,
+        } as i32,
+        filter,
+        plan: summary.plan,
+    }
+}
