@@ -16,7 +16,7 @@ use crate::{
     proto::v1::{self, audit_service_server::AuditService},
     query::{
         self, End, Order, Part, Query,
-        predicate::Predicate,
+        predicate::{FilterFault, Predicate},
         token::{Scope, TokenFault, Tokens},
     },
     store::{CountRequest, GroupColumn, Key, Store, StoredEvent},
@@ -85,7 +85,7 @@ impl AuditService for AuditRpc {
             Ok(v1::Order::OccurredDesc) => Order::OccurredDesc,
             Err(_) => return Err(status::invalid("INVALID_ORDER", "order", "is not a known order")),
         };
-        let predicate = predicate(request.filter.as_ref())?;
+        let predicate = predicate(request.filter.as_ref(), &request.r#where)?;
         let scope = Scope::of(&log, &predicate);
         let resume = match request.resume_token.as_str() {
             "" => None,
@@ -159,7 +159,7 @@ impl AuditService for AuditRpc {
         let _running = self.0.calls.token();
         let request = request.into_inner();
         let log = log_name(&request.log)?;
-        let predicate = predicate(request.filter.as_ref())?;
+        let predicate = predicate(request.filter.as_ref(), &request.r#where)?;
         let group_by = convert::group_by(&request.group_by)?;
         let bucket = convert::bucket(request.bucket.as_ref())?;
         let count = CountRequest {
@@ -254,10 +254,13 @@ pub(super) fn log_name(name: &str) -> Result<LogName, Status> {
     LogName::parse(name).map_err(|what| status::invalid("INVALID_LOG", "log", what))
 }
 
-fn predicate(filter: Option<&v1::EventFilter>) -> Result<Predicate, Status> {
-    Predicate::of(filter).map_err(|(field, what)| {
-        let field = if field.is_empty() { "filter".to_owned() } else { format!("filter.{field}") };
-        status::invalid("INVALID_FILTER", &field, what)
+fn predicate(filter: Option<&v1::EventFilter>, expression: &str) -> Result<Predicate, Status> {
+    Predicate::of(filter, expression).map_err(|fault| match fault {
+        FilterFault::Filter { field, description } => {
+            let field = if field.is_empty() { "filter".to_owned() } else { format!("filter.{field}") };
+            status::invalid("INVALID_FILTER", &field, description)
+        }
+        FilterFault::Where { offset, description } => status::invalid_where(offset, &description),
     })
 }
 
