@@ -14,8 +14,8 @@ use std::{fmt, sync::Arc};
 
 pub use new::ParsedEvent;
 pub use sealed::{
-    ATTRIBUTE_MARK, Columns, Receipt, SealedEvent, attribute_escaped, attribute_needle, attribute_text,
-    leaf_hash, seal,
+    ATTRIBUTE_MARK, Columns, Receipt, SealedEvent, attribute_beginning, attribute_escaped, attribute_pairs,
+    attribute_text, leaf_hash, seal,
 };
 pub use valid::{RefusedEvent, ValidEvent, admit};
 
@@ -114,4 +114,9 @@ pub fn timestamp(micros: i64) -> pbjson_types::Timestamp {
         // A remainder below 1,000,000 microseconds is below 1,000,000,000 nanoseconds.
         nanos: i32::try_from(micros.rem_euclid(1_000_000) * 1_000).unwrap_or_default(),
     }
+}
+
+/// A protobuf timestamp as microseconds since 1970; finer digits are cut.
+pub fn micros(time: &pbjson_types::Timestamp) -> i64 {
+    time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos) / 1_000)
 }

@@ -1,10 +1,12 @@
 //! [`ValidEvent`] to [`SealedEvent`]: the record bytes, their leaf hash, and the columns that filters
 //! use. Pure and outside any lock; only the position is still missing.
+use std::borrow::Cow;
+
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{LogName, Producer, Sequence, timestamp, valid::ValidEvent};
+use super::{LogName, Producer, Sequence, micros, timestamp, valid::ValidEvent};
 use crate::proto::v1;
 
 /// What the server asserts about the receipt of an event.
@@ -35,6 +37,8 @@ pub struct Columns {
     pub name: String,
     pub category: String,
     pub outcome: i32,
+    /// The CMS audit trail's; 0 where the family has none.
+    pub severity: i64,
     pub producer: String,
     pub actor: String,
     pub subject: String,
@@ -44,6 +48,32 @@ pub struct Columns {
     pub received_at: i64,
     /// See [`attribute_text`].
     pub attributes: String,
+}
+
+impl Columns {
+    /// The columns of a stored event, as they were when it was sealed.
+    pub fn of(event: &v1::Event) -> Self {
+        Self {
+            family: event.family,
+            code: event.code.clone(),
+            name: event.name.clone(),
+            category: event.category.clone(),
+            outcome: event.outcome,
+            severity: severity(event),
+            producer: event.producer.clone(),
+            actor: event.actor.clone(),
+            subject: event.subject.clone(),
+            device: event.device.clone(),
+            correlation_id: event.correlation_id.clone(),
+            occurred_at: event.occurred_at.as_ref().map(micros).unwrap_or_default(),
+            received_at: event.received_at.as_ref().map(micros).unwrap_or_default(),
+            attributes: attribute_text(&event.attributes),
+        }
+    }
+}
+
+fn severity(event: &v1::Event) -> i64 {
+    i64::from(event.severity.unwrap_or_default())
 }
 
 /// Seals a valid event.
@@ -57,6 +87,7 @@ pub fn seal(valid: ValidEvent, receipt: &Receipt<'_>) -> SealedEvent {
     let columns = Columns {
         family: family as i32,
         outcome: outcome as i32,
+        severity: severity(&event),
         attributes: attribute_text(&event.attributes),
         code: event.code,
         name: event.name,
@@ -126,13 +157,16 @@ pub fn leaf_hash(record: &[u8]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Stands before and after every attribute of [`attribute_text`]. This and the next two are Unicode
+/// Stands before and after every attribute of [`attribute_text`]. This and the next four are Unicode
 /// noncharacters, which no text for interchange holds; where one does all the same, it is escaped.
 pub const ATTRIBUTE_MARK: char = '\u{fdd0}';
 /// Stands between an attribute's name and its value.
-const VALUE_MARK: char = '\u{fdd1}';
-/// Begins the escape of one of the three.
+pub const VALUE_MARK: char = '\u{fdd1}';
+/// Begins the escape of one of the five. It is followed by three digits, of which there are two: an escape has
+/// no character that other texts have, and begins nowhere inside another, so that what is found in an escaped
+/// text is in the text.
 const ESCAPE_MARK: char = '\u{fdd2}';
+const DIGITS: [char; 2] = ['\u{fdd3}', '\u{fdd4}'];
 
 /// The attributes as one searchable text: name and value each, between marks that neither can hold.
 /// One attribute is then found by one substring, whatever its neighbours hold, in any database; and a
@@ -143,37 +177,41 @@ pub fn attribute_text(attributes: &[v1::Attribute]) -> String {
         if text.is_empty() {
             text.push(ATTRIBUTE_MARK);
         }
-        attribute_pair(&mut text, &attribute.name, &attribute.value);
+        text.push_str(&attribute_escaped(&attribute.name));
+        text.push(VALUE_MARK);
+        text.push_str(&attribute_escaped(&attribute.value));
+        text.push(ATTRIBUTE_MARK);
     }
     text
 }
 
-/// The substring of [`attribute_text`] that says this attribute has this value.
-pub fn attribute_needle(name: &str, value: &str) -> String {
-    let mut text = String::from(ATTRIBUTE_MARK);
-    attribute_pair(&mut text, name, value);
-    text
+/// Names and values of an [`attribute_text`], both escaped.
+pub fn attribute_pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split(ATTRIBUTE_MARK).filter_map(|pair| pair.split_once(VALUE_MARK))
 }
 
-/// A text as it stands inside a name or value of [`attribute_text`].
-pub fn attribute_escaped(text: &str) -> String {
+/// The substring of [`attribute_text`] with which this attribute begins, up to its value.
+pub fn attribute_beginning(name: &str) -> String {
+    format!("{ATTRIBUTE_MARK}{}{VALUE_MARK}", attribute_escaped(name))
+}
+
+/// A text as it stands inside a name or value of [`attribute_text`]: nearly always itself.
+pub fn attribute_escaped(text: &str) -> Cow<'_, str> {
+    // All five begin with this byte, and hardly any other character in use does.
+    if memchr::memchr(0xef, text.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
     let mut escaped = String::with_capacity(text.len());
     for each in text.chars() {
-        match each {
-            ATTRIBUTE_MARK => escaped.extend([ESCAPE_MARK, '0']),
-            VALUE_MARK => escaped.extend([ESCAPE_MARK, '1']),
-            ESCAPE_MARK => escaped.extend([ESCAPE_MARK, '2']),
-            each => escaped.push(each),
+        match u32::from(each).checked_sub(u32::from(ATTRIBUTE_MARK)) {
+            Some(number @ 0..=4) => {
+                escaped.push(ESCAPE_MARK);
+                escaped.extend([4, 2, 1].map(|bit| DIGITS[usize::from(number & bit != 0)]));
+            }
+            _ => escaped.push(each),
         }
     }
-    escaped
-}
-
-fn attribute_pair(text: &mut String, name: &str, value: &str) {
-    text.push_str(&attribute_escaped(name));
-    text.push(VALUE_MARK);
-    text.push_str(&attribute_escaped(value));
-    text.push(ATTRIBUTE_MARK);
+    Cow::Owned(escaped)
 }
 
 #[cfg(test)]
@@ -197,7 +235,27 @@ mod tests {
             ("a", "1", false),
             ("c", "\u{fdd0}", false),
         ] {
-            assert_eq!(text.contains(&attribute_needle(name, value)), found, "{name}={value:?}");
+            let needle = format!("{}{}{ATTRIBUTE_MARK}", attribute_beginning(name), attribute_escaped(value));
+            assert_eq!(text.contains(&needle), found, "{name}={value:?}");
+            let pair = (&*attribute_escaped(name), &*attribute_escaped(value));
+            assert_eq!(attribute_pairs(&text).any(|each| each == pair), found, "{name}={value:?}");
+        }
+    }
+
+    /// What is found in an escaped text is in the text, and the other way round.
+    #[test]
+    fn a_text_is_found_in_its_escape_where_it_is_in_the_text() {
+        let alphabet = ['a', '0', '\u{fdcf}', '\u{fdd0}', '\u{fdd1}', '\u{fdd2}', '\u{fdd3}', '\u{fdd4}'];
+        let texts = |length: u32| {
+            (0..8_usize.pow(length))
+                .map(move |number| (0..length).map(|at| alphabet[number >> (3 * at) & 7]).collect::<String>())
+        };
+        let wanted: Vec<_> = texts(1).chain(texts(2)).collect();
+        for text in texts(3) {
+            for wanted in &wanted {
+                let found = attribute_escaped(&text).contains(&*attribute_escaped(wanted));
+                assert_eq!(found, text.contains(wanted), "{wanted:?} in {text:?}");
+            }
         }
     }
 

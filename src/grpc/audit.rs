@@ -18,7 +18,11 @@ use crate::{
     event::{LogName, Producer},
     ingest::{Ingest, admission::Received, allowance::Allowances, streams::Streams},
     proto::{servers::audit_service_server::AuditService, v1},
-    query::{Engine, predicate::Predicate, token::Tokens},
+    query::{
+        Engine,
+        predicate::{FilterFault, Predicate},
+        token::Tokens,
+    },
     store::{CountRequest, GroupColumn, Key, Store, StoredEvent},
     telemetry::Metrics,
 };
@@ -130,7 +134,7 @@ impl AuditService for AuditRpc {
         let _running = self.0.calls.token();
         let request = request.into_inner();
         let log = log_name(&request.log)?;
-        let predicate = predicate(request.filter.as_ref())?;
+        let predicate = predicate(request.filter.as_ref(), &request.r#where)?;
         let group_by = convert::group_by(&request.group_by)?;
         let bucket = convert::bucket(request.bucket.as_ref())?;
         let count = CountRequest {
@@ -178,10 +182,13 @@ pub(super) fn log_name(name: &str) -> Result<LogName, Status> {
     LogName::parse(name).map_err(|what| status::invalid("INVALID_LOG", "log", what))
 }
 
-pub(super) fn predicate(filter: Option<&v1::EventFilter>) -> Result<Predicate, Status> {
-    Predicate::of(filter).map_err(|(field, what)| {
-        let field = if field.is_empty() { "filter".to_owned() } else { format!("filter.{field}") };
-        status::invalid("INVALID_FILTER", &field, what)
+pub(super) fn predicate(filter: Option<&v1::EventFilter>, expression: &str) -> Result<Predicate, Status> {
+    Predicate::of(filter, expression).map_err(|fault| match fault {
+        FilterFault::Filter { field, description } => {
+            let field = if field.is_empty() { "filter".to_owned() } else { format!("filter.{field}") };
+            status::invalid("INVALID_FILTER", &field, description)
+        }
+        FilterFault::Where { offset, description } => status::invalid_where(offset, &description),
     })
 }
 

@@ -60,7 +60,7 @@ pub fn query(audit: &Audit, request: &v1::QueryRequest) -> Result<Messages, Stat
         return Err(status::invalid("INVALID_FOLLOW", "follow", "needs order ORDER_POSITION_ASC"));
     }
     let max_duration = request.max_duration.as_ref().map(max_duration).transpose()?;
-    let predicate = predicate(request.filter.as_ref())?;
+    let predicate = predicate(request.filter.as_ref(), &request.r#where)?;
     let scope = Scope::of(&log, &predicate);
     let resume = match request.resume_token.as_str() {
         "" => None,

@@ -50,6 +50,19 @@ pub fn invalid(reason: &str, field: &str, description: impl Into<String>) -> Sta
     Status::with_error_details(Code::InvalidArgument, short(&message, MOST_MESSAGE), details)
 }
 
+/// A refused expression: the byte at fault, counted from 0, and what was expected there.
+pub fn invalid_where(offset: usize, description: &str) -> Status {
+    let description = format!("at byte {offset}: {description}");
+    let metadata = HashMap::from([("offset".to_owned(), offset.to_string())]);
+    let mut details = info("INVALID_WHERE", metadata);
+    details.add_bad_request_violation("where", short(&description, MOST_DESCRIPTION));
+    Status::with_error_details(
+        Code::InvalidArgument,
+        short(&format!("where: {description}"), MOST_MESSAGE),
+        details,
+    )
+}
+
 /// One refused event, as the error of its result. `path` is the event's own path or empty.
 pub fn rejected(index: usize, rejection: &Rejection) -> Status {
     rejected_batch(&[(index, rejection)])

@@ -6,6 +6,7 @@
 //! Writes go through an [`Appender`], which owns its database connection and belongs to one sequencer
 //! task: a write must never share a connection with a request that may be dropped half-way. Reads go
 //! through a pool, in short statements, never inside a long transaction.
+mod filling;
 mod postgres;
 mod producer_columns;
 mod producers;
@@ -179,7 +180,7 @@ pub struct Quarantined {
 /// A database.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Brings the schema up to date.
+    /// Brings the schema up to date, and fills in columns that came with it. Can be ended and begun again.
     async fn migrate(&self) -> Result<(), StoreError>;
     /// Whether the store answers and has the schema this program needs.
     async fn ready(&self) -> Result<(), StoreError>;

@@ -64,3 +64,4 @@ mod store_unusable;
 mod token_server_spellings;
 mod validate_only;
 mod vendor_documents;
+mod where_language;

@@ -1,21 +1,38 @@
-//! What a query asks for, as a tree: made from an `EventFilter`, compiled to bind parameters by
-//! `store::sql`, printed in the words of the filter language for the summary.
-use std::fmt;
+//! What a query asks for, as a tree: made from an `EventFilter` and a `where` expression, compiled to bind
+//! parameters by `store::sql`, evaluated over one event by [`Predicate::matches`], and printed in the filter
+//! language for the summary. The three agree on every event.
+//!
+//! Reads nothing and knows no database. Callers: `grpc::audit` (makes it), `query` (evaluates it), `store`.
+mod display;
+mod expression;
+mod filter;
+mod matches;
+mod source;
+mod value;
 
-use crate::{
-    event::timestamp,
-    proto::v1::{EventFamily, EventFilter, Outcome, TimeRange},
-};
+pub use matches::{Row, SEARCHED};
 
-/// Values over all fields of one filter. Each becomes a bind parameter, and PostgreSQL has 65,535.
+use crate::proto::v1::{EventFamily, EventFilter, Outcome};
+
+/// Values over all fields of a filter and its expression. Each becomes up to four bind parameters, and SQLite
+/// has 32,766 of them.
 pub const MAX_FILTER_VALUES: usize = 1000;
 /// Bytes of one value of a filter.
 const MAX_VALUE_BYTES: usize = 8 * 1024;
+/// Bytes of an expression: a hundred terms of 80 bytes.
+pub const MAX_WHERE_BYTES: usize = 8 * 1024;
+/// Comparisons of an expression. Each is a test on every row that the database looks at, so a hundred of them
+/// on 200,000 rows are some seconds of work.
+pub const MAX_WHERE_TERMS: usize = 100;
+/// Levels of an expression: parentheses, and AND, OR and NOT inside each other. Parser, compiler and printer
+/// recurse once per level; 32 levels are some 32 KiB of stack.
+pub const MAX_WHERE_DEPTH: usize = 32;
 
 /// A column that holds text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TextColumn {
     Code,
+    Name,
     Category,
     Producer,
     Actor,
@@ -25,10 +42,23 @@ pub enum TextColumn {
 }
 
 impl TextColumn {
+    /// Every column.
+    pub const ALL: [Self; 8] = [
+        Self::Code,
+        Self::Name,
+        Self::Category,
+        Self::Producer,
+        Self::Actor,
+        Self::Subject,
+        Self::Device,
+        Self::CorrelationId,
+    ];
+
     /// Name in SQL and in the filter language.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Code => "code",
+            Self::Name => "name",
             Self::Category => "category",
             Self::Producer => "producer",
             Self::Actor => "actor",
@@ -47,6 +77,9 @@ pub enum EnumColumn {
 }
 
 impl EnumColumn {
+    /// Every column.
+    pub const ALL: [Self; 2] = [Self::Family, Self::Outcome];
+
     /// Name in SQL and in the filter language.
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,20 +89,33 @@ impl EnumColumn {
     }
 }
 
-/// A column that holds microseconds since 1970.
+/// A column that holds a number with an order. Times are microseconds since 1970.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TimeColumn {
+pub enum NumberColumn {
+    Position,
+    /// 0 where the family has no severity.
+    Severity,
     OccurredAt,
     ReceivedAt,
 }
 
-impl TimeColumn {
+impl NumberColumn {
+    /// Every column.
+    pub const ALL: [Self; 4] = [Self::Position, Self::Severity, Self::OccurredAt, Self::ReceivedAt];
+
     /// Name in SQL and in the filter language.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Position => "position",
+            Self::Severity => "severity",
             Self::OccurredAt => "occurred_at",
             Self::ReceivedAt => "received_at",
         }
+    }
+
+    /// Whether it holds a time.
+    pub const fn is_time(self) -> bool {
+        matches!(self, Self::OccurredAt | Self::ReceivedAt)
     }
 }
 
@@ -78,188 +124,115 @@ impl TimeColumn {
 pub enum Predicate {
     /// Every one of these; none: every event.
     All(Vec<Self>),
-    /// The column is one of these texts.
+    /// At least one of these; none: no event.
+    Any(Vec<Self>),
+    /// Not this.
+    Not(Box<Self>),
+    /// The column is one of these texts, byte for byte.
     Text(TextColumn, Vec<String>),
+    /// The column begins with this text, byte for byte.
+    TextPrefix(TextColumn, String),
+    /// The column contains this text, ASCII letters without case.
+    TextContains(TextColumn, String),
     /// The column is one of these numbers.
     Enum(EnumColumn, Vec<i32>),
-    /// The time is this or later.
-    From(TimeColumn, i64),
-    /// The time is before this.
-    Before(TimeColumn, i64),
+    /// The column is this or more.
+    From(NumberColumn, i64),
+    /// The column is less than this.
+    Before(NumberColumn, i64),
     /// An attribute of this name has this value.
     Attribute { name: String, value: String },
+    /// An attribute of this name has a value that begins with this.
+    AttributePrefix { name: String, prefix: String },
+    /// An attribute of this name has a value that contains this, ASCII letters without case.
+    AttributeContains { name: String, text: String },
+    /// There is an attribute of this name.
+    AttributePresent { name: String },
     /// The text occurs somewhere in the event, ASCII letters without case.
     Contains(String),
 }
 
-/// Why a filter is refused: the field inside `filter`, and what would be accepted.
-pub type FilterFault = (String, String);
+/// Why a filter or an expression is refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FilterFault {
+    /// A field of `filter`, empty for the whole of it, and what would be accepted.
+    Filter { field: String, description: String },
+    /// A byte of `where`, and what was expected there.
+    Where { offset: usize, description: String },
+}
 
 impl Predicate {
-    /// The condition of a filter.
+    /// The condition of a filter and an expression of the filter language, both of which must hold.
     ///
     /// # Errors
-    /// The first field that holds something no event can have.
-    pub fn of(filter: Option<&EventFilter>) -> Result<Self, FilterFault> {
-        let Some(filter) = filter else { return Ok(Self::All(Vec::new())) };
-        check_sizes(filter)?;
-        let mut all = Vec::new();
-        if !filter.families.is_empty() {
-            let known = |value: &i32| EventFamily::try_from(*value).is_ok_and(|value| value as i32 != 0);
-            if !filter.families.iter().all(known) {
-                return Err((
-                    "families".to_owned(),
-                    "holds a family that is not set or not known".to_owned(),
-                ));
-            }
-            all.push(Self::Enum(EnumColumn::Family, filter.families.clone()));
+    /// The first thing that no event can have, or that is no expression.
+    pub fn of(filter: Option<&EventFilter>, expression: &str) -> Result<Self, FilterFault> {
+        let mut all = filter.map(filter::parts).transpose()?.unwrap_or_default();
+        let wanted = expression::parse(expression)?;
+        let values = filter.map(filter::values).unwrap_or_default() + wanted.terms;
+        if values > MAX_FILTER_VALUES {
+            return Err(FilterFault::Filter {
+                field: String::new(),
+                description: format!(
+                    "filter and where have {values} values together; at most {MAX_FILTER_VALUES}"
+                ),
+            });
         }
-        if !filter.outcomes.is_empty() {
-            let known = |value: &i32| Outcome::try_from(*value).is_ok_and(|value| value as i32 != 0);
-            if !filter.outcomes.iter().all(known) {
-                return Err((
-                    "outcomes".to_owned(),
-                    "holds an outcome that is not set or not known".to_owned(),
-                ));
-            }
-            all.push(Self::Enum(EnumColumn::Outcome, filter.outcomes.clone()));
-        }
-        for (column, values) in [
-            (TextColumn::Code, &filter.codes),
-            (TextColumn::Category, &filter.categories),
-            (TextColumn::Producer, &filter.producers),
-        ] {
-            if !values.is_empty() {
-                all.push(Self::Text(column, values.clone()));
-            }
-        }
-        for (column, value) in [
-            (TextColumn::Actor, &filter.actor),
-            (TextColumn::Subject, &filter.subject),
-            (TextColumn::Device, &filter.device),
-            (TextColumn::CorrelationId, &filter.correlation_id),
-        ] {
-            if !value.is_empty() {
-                all.push(Self::Text(column, vec![value.clone()]));
-            }
-        }
-        for (column, field, range) in [
-            (TimeColumn::OccurredAt, "occurred", &filter.occurred),
-            (TimeColumn::ReceivedAt, "received", &filter.received),
-        ] {
-            time_range(column, field, range.as_ref(), &mut all)?;
-        }
-        for attribute in &filter.attributes {
-            if attribute.name.is_empty() {
-                return Err(("attributes".to_owned(), "holds an attribute without a name".to_owned()));
-            }
-            all.push(Self::Attribute { name: attribute.name.clone(), value: attribute.value.clone() });
-        }
-        if !filter.text.is_empty() {
-            all.push(Self::Contains(filter.text.clone()));
+        match wanted.predicate {
+            Self::All(wanted) => all.extend(wanted),
+            wanted => all.push(wanted),
         }
         Ok(Self::All(all))
     }
-}
 
-fn check_sizes(filter: &EventFilter) -> Result<(), FilterFault> {
-    let count = filter.families.len()
-        + filter.codes.len()
-        + filter.categories.len()
-        + filter.outcomes.len()
-        + filter.producers.len()
-        + filter.attributes.len();
-    if count > MAX_FILTER_VALUES {
-        return Err((String::new(), format!("the filter has {count} values; at most {MAX_FILTER_VALUES}")));
-    }
-    let lists =
-        [("codes", &filter.codes), ("categories", &filter.categories), ("producers", &filter.producers)];
-    let lists = lists.into_iter().flat_map(|(field, values)| values.iter().map(move |value| (field, value)));
-    let single = [
-        ("actor", &filter.actor),
-        ("subject", &filter.subject),
-        ("device", &filter.device),
-        ("correlation_id", &filter.correlation_id),
-        ("text", &filter.text),
-    ];
-    let attributes = filter
-        .attributes
-        .iter()
-        .flat_map(|attribute| [("attributes", &attribute.name), ("attributes", &attribute.value)]);
-    for (field, value) in lists.chain(single).chain(attributes) {
-        if value.len() > MAX_VALUE_BYTES {
-            return Err((
-                field.to_owned(),
-                format!("a value has {} bytes; at most {MAX_VALUE_BYTES}", value.len()),
-            ));
+    /// All of these: conjunctions inside are dissolved.
+    fn all(children: Vec<Self>) -> Self {
+        let mut all = Vec::with_capacity(children.len());
+        for child in children {
+            match child {
+                Self::All(children) => all.extend(children),
+                child => all.push(child),
+            }
         }
-        if value.contains('\0') {
-            return Err((field.to_owned(), "a value holds a NUL character, which no event has".to_owned()));
-        }
+        if all.len() == 1 { all.remove(0) } else { Self::All(all) }
     }
-    Ok(())
-}
 
-fn time_range(
-    column: TimeColumn,
-    field: &str,
-    range: Option<&TimeRange>,
-    all: &mut Vec<Predicate>,
-) -> Result<(), FilterFault> {
-    let Some(range) = range else { return Ok(()) };
-    let bounds = [&range.start, &range.end];
-    if bounds.into_iter().flatten().any(|time| !(0..1_000_000_000).contains(&time.nanos)) {
-        return Err((field.to_owned(), "nanos are not within 0 to 999,999,999".to_owned()));
-    }
-    let micros = |time: &pbjson_types::Timestamp| {
-        // Events have whole microseconds, so the first event at or after a bound with nanoseconds is
-        // the one of the next whole microsecond.
-        time.seconds.saturating_mul(1_000_000).saturating_add((i64::from(time.nanos) + 999) / 1_000)
-    };
-    let start = range.start.as_ref().map(micros);
-    let end = range.end.as_ref().map(micros);
-    if let (Some(start), Some(end)) = (start, end)
-        && start > end
-    {
-        return Err((field.to_owned(), "starts after its end".to_owned()));
-    }
-    all.extend(start.map(|start| Predicate::From(column, start)));
-    all.extend(end.map(|end| Predicate::Before(column, end)));
-    Ok(())
-}
-
-impl fmt::Display for Predicate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All(all) => {
-                for (at, each) in all.iter().enumerate() {
-                    let and = if at > 0 { " AND " } else { "" };
-                    write!(f, "{and}{each}")?;
+    /// Any of these: disjunctions inside are dissolved, and values of one column are one list, which the
+    /// databases look up in an index.
+    fn any(children: Vec<Self>) -> Self {
+        let mut any: Vec<Self> = Vec::with_capacity(children.len());
+        let mut add = |child: Self| {
+            for other in &mut any {
+                match (other, &child) {
+                    (Self::Text(column, values), Self::Text(same, more)) if column == same => {
+                        join(values, more);
+                        return;
+                    }
+                    (Self::Enum(column, values), Self::Enum(same, more)) if column == same => {
+                        join(values, more);
+                        return;
+                    }
+                    _ => {}
                 }
-                Ok(())
             }
-            Self::Text(column, values) => any(f, column.name(), values.iter().map(|value| quoted(value))),
-            Self::Enum(column, values) => {
-                any(f, column.name(), values.iter().map(|value| enum_name(*column, *value)))
+            any.push(child);
+        };
+        for child in children {
+            match child {
+                Self::Any(children) => children.into_iter().for_each(&mut add),
+                child => add(child),
             }
-            Self::From(column, micros) => write!(f, "{} >= {}", column.name(), quoted(&time(*micros))),
-            Self::Before(column, micros) => write!(f, "{} < {}", column.name(), quoted(&time(*micros))),
-            Self::Attribute { name, value } => write!(f, "attributes.{name} = {}", quoted(value)),
-            Self::Contains(text) => f.write_str(&quoted(text)),
         }
+        if any.len() == 1 { any.remove(0) } else { Self::Any(any) }
     }
 }
 
-fn any(f: &mut fmt::Formatter<'_>, name: &str, values: impl ExactSizeIterator<Item = String>) -> fmt::Result {
-    let several = values.len() > 1;
-    if several {
-        f.write_str("(")?;
+fn join<T: Clone + PartialEq>(values: &mut Vec<T>, more: &[T]) {
+    for value in more {
+        if !values.contains(value) {
+            values.push(value.clone());
+        }
     }
-    for (at, value) in values.enumerate() {
-        let or = if at > 0 { " OR " } else { "" };
-        write!(f, "{or}{name} = {value}")?;
-    }
-    if several { f.write_str(")") } else { Ok(()) }
 }
 
 /// The contract's name of an enum column's value.
@@ -269,14 +242,4 @@ pub fn enum_name(column: EnumColumn, value: i32) -> String {
         EnumColumn::Outcome => Outcome::try_from(value).ok().map(|value| value.as_str_name()),
     };
     name.map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-fn time(micros: i64) -> String {
-    let time = timestamp(micros);
-    jiff::Timestamp::new(time.seconds, time.nanos)
-        .map_or_else(|_| micros.to_string(), |time| time.to_string())
 }

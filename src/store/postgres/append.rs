@@ -213,14 +213,14 @@ async fn append(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -
     let numbers = |column: fn(&Columns) -> i32| -> Result<Vec<i16>, StoreError> {
         placed.iter().map(|placed| i16::try_from(column(placed.event.columns())).map_err(broken)).collect()
     };
-    let times = |column: fn(&Columns) -> i64| -> Vec<i64> {
+    let longs = |column: fn(&Columns) -> i64| -> Vec<i64> {
         placed.iter().map(|placed| column(placed.event.columns())).collect()
     };
     let (names, first_seen, last_seen, last_positions, stored, quarantined) =
         producers::columns(&plan.producers.producers);
     let mut arguments = PgArguments::default();
     // The columns repeat about as much as a record holds. Too little would be copied as it grows.
-    arguments.reserve(26, placed.iter().map(|placed| 2 * placed.event.record().len() + 512).sum());
+    arguments.reserve(27, placed.iter().map(|placed| 2 * placed.event.record().len() + 512).sum());
     sqlx::query_with(include_str!("append.sql"), arguments)
         .bind(log.as_str())
         .bind(placed.iter().map(|placed| to_sql(placed.position)).collect::<Vec<_>>())
@@ -236,8 +236,8 @@ async fn append(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -
         .bind(texts(|columns| &columns.subject))
         .bind(texts(|columns| &columns.device))
         .bind(texts(|columns| &columns.correlation_id))
-        .bind(times(|columns| columns.occurred_at))
-        .bind(times(|columns| columns.received_at))
+        .bind(longs(|columns| columns.occurred_at))
+        .bind(longs(|columns| columns.received_at))
         .bind(texts(|columns| &columns.attributes))
         .bind(to_sql(plan.head.size))
         .bind(placed.iter().map(|placed| placed.event.event_id()).collect::<Vec<_>>())
@@ -248,6 +248,7 @@ async fn append(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -
         .bind(last_positions)
         .bind(stored)
         .bind(quarantined)
+        .bind(longs(|columns| columns.severity))
         .execute(connection)
         .await
         .map_err(failed_insert)?;

@@ -2,7 +2,7 @@
 -- The arrays are taken apart in the list of the SELECT, value by value in step; as a table in FROM they would
 -- be copied first.
 WITH head AS (
-    UPDATE log_head SET size = $18 WHERE log = $1
+    UPDATE log_head SET size = $18, filled = CASE WHEN filled = size THEN $18 ELSE filled END WHERE log = $1
 ), keys AS (
     INSERT INTO event_keys (log, producer, event_id, position, content_hash)
     SELECT $1, unnest($10::text[]), unnest($19::uuid[]), unnest($2::bigint[]), unnest($20::bytea[])
@@ -17,8 +17,9 @@ WITH head AS (
         quarantined = producers.quarantined + excluded.quarantined
 )
 INSERT INTO events (log, position, record, leaf_hash, family, code, name, category, outcome, producer,
-    actor, subject, device, correlation_id, occurred_at, received_at, attributes)
+    actor, subject, device, correlation_id, occurred_at, received_at, attributes, severity)
 SELECT $1, unnest($2::bigint[]), unnest($3::bytea[]), unnest($4::bytea[]), unnest($5::smallint[]),
     unnest($6::text[]), unnest($7::text[]), unnest($8::text[]), unnest($9::smallint[]), unnest($10::text[]),
     unnest($11::text[]), unnest($12::text[]), unnest($13::text[]), unnest($14::text[]),
-    unnest($15::bigint[]), unnest($16::bigint[]), unnest($17::text[])
+    unnest($15::bigint[]), unnest($16::bigint[]), unnest($17::text[]),
+    unnest($27::bigint[])

@@ -12,7 +12,7 @@ use super::{
 use crate::ingest::sequencer::Plan;
 
 const EVENTS: &str = "COPY events (log, position, record, leaf_hash, family, code, name, category, outcome, \
-    producer, actor, subject, device, correlation_id, occurred_at, received_at, attributes) \
+    producer, actor, subject, device, correlation_id, occurred_at, received_at, attributes, severity) \
     FROM STDIN (FORMAT binary)";
 const KEYS: &str =
     "COPY event_keys (log, producer, event_id, position, content_hash) FROM STDIN (FORMAT binary)";
@@ -76,6 +76,7 @@ impl Copy {
                 &columns.occurred_at.to_be_bytes(),
                 &columns.received_at.to_be_bytes(),
                 columns.attributes.as_bytes(),
+                &columns.severity.to_be_bytes(),
             ])?;
             keys.row(&[
                 log.as_str().as_bytes(),

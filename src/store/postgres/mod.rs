@@ -2,6 +2,7 @@
 //! locked head row decides.
 mod append;
 mod copy;
+mod filling;
 mod partitions;
 mod pool;
 mod producer_list;
@@ -75,6 +76,7 @@ impl Store for PostgresStore {
             sqlx::migrate::MigrateError::Execute(error) => failed(error),
             other => StoreError::Broken(other.into()),
         })?;
+        filling::fill(&mut connection).await?;
         sqlx::Connection::close(connection).await.map_err(failed)
     }
 

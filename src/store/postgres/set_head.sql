@@ -1,2 +1,2 @@
 -- set_head: the size of a log after a bulk load
-UPDATE log_head SET size = $2 WHERE log = $1
+UPDATE log_head SET size = $2, filled = CASE WHEN filled = size THEN $2 ELSE filled END WHERE log = $1

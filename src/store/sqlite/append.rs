@@ -25,7 +25,7 @@ use crate::{
     ingest::sequencer::{Head, Plan},
 };
 
-/// Rows of the largest multi-row statement. 256 rows of 17 columns stay below SQLite's 32,766 binds.
+/// Rows of the largest multi-row statement. 256 rows of 18 columns stay below SQLite's 32,766 binds.
 pub const MOST_ROWS: usize = 256;
 
 /// The writing connection of one sequencer.
@@ -107,7 +107,7 @@ impl Appender for SqliteAppender {
         )
         .await
         .map_err(key_taken)?;
-        insert(&mut self.connection, "events (log, position, record, leaf_hash, family, code, name, category, outcome, producer, actor, subject, device, correlation_id, occurred_at, received_at, attributes)", 17, &plan.placed, |query, placed| {
+        insert(&mut self.connection, "events (log, position, record, leaf_hash, family, code, name, category, outcome, producer, actor, subject, device, correlation_id, occurred_at, received_at, attributes, severity)", 18, &plan.placed, |query, placed| {
             let columns = placed.event.columns();
             query
                 .bind(log.as_str())
@@ -127,6 +127,7 @@ impl Appender for SqliteAppender {
                 .bind(columns.occurred_at)
                 .bind(columns.received_at)
                 .bind(&columns.attributes)
+                .bind(columns.severity)
         })
         .await
         .map_err(failed)?;
@@ -220,7 +221,7 @@ fn chunk(rows: usize) -> usize {
 }
 
 /// `(?, ?), (?, ?)`. Anonymous parameters on purpose: SQLite finds the name of a numbered one by walking
-/// a list, and sqlx asks for every name at every execution, which makes 4,352 of them quadratic.
+/// a list, and sqlx asks for every name at every execution, which makes 4,608 of them quadratic.
 pub fn tuples(text: &mut String, rows: usize, columns: usize) {
     let tuple = format!("({})", vec!["?"; columns].join(", "));
     for row in 0..rows {

@@ -1,6 +1,7 @@
 //! SQLite: the embedded default. One file, WAL, `synchronous=FULL`: a commit is on the disk before it
 //! is acked. One writer at a time; readers are never blocked by it.
 mod append;
+mod filling;
 mod producer_list;
 mod producers;
 mod quarantine;
@@ -94,6 +95,8 @@ impl Store for SqliteStore {
             .run_direct(None, &mut connection, false)
             .await
             .map_err(|error| StoreError::Broken(error.into()))?;
+        let _turn = self.writer.lock().await;
+        filling::fill(&mut connection).await?;
         sqlx::Connection::close(connection).await.map_err(failed)
     }
 
