@@ -32,6 +32,7 @@ mod drain;
 mod examples;
 mod faults;
 mod filter_refused;
+mod follow;
 mod get_event;
 mod harness;
 mod health;
