@@ -20,12 +20,14 @@
 //!
 //! # One Query through the crate
 //!
-//! 1. [`grpc::audit`] turns the filter into a [`query::predicate::Predicate`] and opens the resume token
-//!    ([`query::token`]).
-//! 2. [`query::run`] reads pages by keyset, one ahead of the client, up to the head as it was when the
-//!    call began. `store::sql` makes the statements, values only ever as bind parameters.
-//! 3. Each stored record becomes a message with its position, its leaf hash and a token to continue
-//!    after it; a summary ends the stream.
+//! 1. [`grpc::query`] turns filter and `where` into one [`query::predicate::Predicate`] and opens the resume
+//!    token ([`query::token`]).
+//! 2. A reader task reads pages ([`query::pages`]) by keyset, one ahead of the client, up to the head as it
+//!    was when the call began. `store::sql` makes the statements, values only ever as bind parameters.
+//! 3. One that follows goes on with [`query::live`]: what the sequencers of this replica commit, and what
+//!    others commit, in memory and in order. A client too slow for that reads from the store again.
+//! 4. Each stored record becomes a message with its position, its leaf hash and a token to continue after
+//!    it. Its bytes go to the wire as they are ([`grpc::spliced`]). A summary ends the stream.
 //!
 //! # One replay through the crate
 //!

@@ -23,7 +23,7 @@ use crate::{
         token::{Cursor, Scope, TokenFault, Tokens},
     },
     store::{PageStart, StoredEvent},
-    telemetry::{Metrics, Throttle},
+    telemetry::{Metrics, QueryThrottle},
 };
 
 /// Queries that one replica runs at a time. Each has three pages of some 256 KiB in memory at most, so all
@@ -67,9 +67,10 @@ pub fn query(audit: &Audit, request: &v1::QueryRequest) -> Result<Messages, Stat
         token => Some(audit.tokens.open(scope, order, token).map_err(token_refused)?),
     };
     let Ok(running) = Arc::clone(&audit.queries.0).try_acquire_owned() else {
-        audit.metrics.throttled(Throttle::queries);
+        audit.metrics.query_throttled(QueryThrottle::too_many);
         return Err(status::too_many_queries(MAX_QUERIES));
     };
+    audit.metrics.open_queries(1);
     let filter = predicate.to_string();
     let (limit, follow, explain) = (request.limit, request.follow, request.explain);
     let query = Query { log, predicate, order, limit, resume, follow, max_duration, explain };
@@ -164,7 +165,7 @@ impl Messages {
             Part::Failed(error) => Err(self.with_token(status::store(&error))),
             Part::Draining => Err(self.with_token(status::draining())),
             Part::Slow => {
-                self.metrics.throttled(Throttle::slow_query);
+                self.metrics.query_throttled(QueryThrottle::slow_reader);
                 Err(self.with_token(status::slow_query(query::SLOW)))
             }
         }
@@ -176,6 +177,12 @@ impl Messages {
             status.metadata_mut().insert(RESUME_TOKEN, token);
         }
         status
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        self.metrics.open_queries(-1);
     }
 }
 

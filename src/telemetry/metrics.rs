@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
@@ -44,28 +44,37 @@ pub enum Throttle {
     streams,
     /// A client that does not read its acks.
     slow_reader,
-    /// Running queries.
-    queries,
-    /// A client that does not read the answers of its query.
-    slow_query,
 }
 
 impl Throttle {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 6] = [
         Self::events_per_second,
         Self::bytes_per_second,
         Self::overloaded,
         Self::producer_share,
         Self::streams,
         Self::slow_reader,
-        Self::queries,
-        Self::slow_query,
     ];
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct ByThrottle {
     cause: Throttle,
+}
+
+/// Why a query was refused or cut off for the sake of others.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "label values are words in lower case")]
+pub enum QueryThrottle {
+    /// As many run as may.
+    too_many,
+    /// Its client does not read.
+    slow_reader,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ByQueryThrottle {
+    cause: QueryThrottle,
 }
 
 /// Every metric of the process.
@@ -77,6 +86,8 @@ pub struct Metrics {
     commit_seconds: Histogram,
     commit_events: Histogram,
     queried: Counter,
+    open_queries: Gauge,
+    query_throttled: Family<ByQueryThrottle, Counter>,
     /// Of single producers.
     pub producers: ProducerMetrics,
 }
@@ -112,8 +123,26 @@ impl Default for Metrics {
         registry.register("commit_group_events", "Events of one committed group", commit_events.clone());
         let queried = Counter::default();
         registry.register("query_returned_events", "Events returned by Query", queried.clone());
+        let open_queries = Gauge::default();
+        registry.register("open_queries", "Queries that run, following ones too", open_queries.clone());
+        let query_throttled = Family::<ByQueryThrottle, Counter>::default();
+        registry.register("query_throttled", "Queries refused or cut off, by cause", query_throttled.clone());
+        for cause in [QueryThrottle::too_many, QueryThrottle::slow_reader] {
+            drop(query_throttled.get_or_create(&ByQueryThrottle { cause }));
+        }
         let producers = ProducerMetrics::new(&mut registry);
-        Self { registry, received, results, throttled, commit_seconds, commit_events, queried, producers }
+        Self {
+            registry,
+            received,
+            results,
+            throttled,
+            commit_seconds,
+            commit_events,
+            queried,
+            open_queries,
+            query_throttled,
+            producers,
+        }
     }
 }
 
@@ -144,6 +173,16 @@ impl Metrics {
     /// Events were returned by a query.
     pub fn queried(&self, events: usize) {
         self.queried.inc_by(events as u64);
+    }
+
+    /// A query begins or ends.
+    pub fn open_queries(&self, more: i64) {
+        self.open_queries.inc_by(more);
+    }
+
+    /// A query was refused or cut off.
+    pub fn query_throttled(&self, cause: QueryThrottle) {
+        self.query_throttled.get_or_create(&ByQueryThrottle { cause }).inc();
     }
 
     /// The exposition text.

@@ -4,7 +4,7 @@ mod producers;
 
 use std::{io::IsTerminal as _, str::FromStr};
 
-pub use metrics::{Metrics, Outcome, Throttle};
+pub use metrics::{Metrics, Outcome, QueryThrottle, Throttle};
 pub use producers::MOST_LABELS;
 use tracing_subscriber::{
     EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,

@@ -62,6 +62,7 @@ mod size_limits;
 mod sql_statements;
 mod store_down;
 mod store_unusable;
+mod stored_bytes;
 mod token_server_spellings;
 mod validate_only;
 mod vendor_documents;

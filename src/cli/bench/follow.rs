@@ -150,13 +150,14 @@ async fn follow(
             let at = ambient::start();
             match message.payload {
                 Some(Payload::CaughtUp(_)) => drop(ready.take().map(|ready| ready.send(()))),
+                // The channel is looked at below.
                 Some(Payload::Event(event)) if ready.is_none() => {
-                    if sender.send((event.position.unwrap_or_default(), at)).is_err() {
-                        return;
-                    }
+                    let _ = sender.send((event.position.unwrap_or_default(), at));
                 }
-                _ if sender.is_closed() => return,
                 _ => {}
+            }
+            if sender.is_closed() {
+                return;
             }
         }
     });

@@ -76,7 +76,7 @@ fn clients_that_hang_are_cut_off_with_the_place_to_continue_and_take_bounded_mem
                     hanging.push(stream);
                 }
             }
-            let cut = "chancery_append_throttled_total{cause=\"slow_query\"}";
+            let cut = "chancery_query_throttled_total{cause=\"slow_reader\"}";
             sleep(Duration::from_secs(31)).await;
             assert_eq!(metrics(&server).await[cut], 0.0, "they are told when they read on");
             let memory = server.peak_memory() / 1024 / 1024;
