@@ -20,8 +20,8 @@
 //!
 //! # One Query through the crate
 //!
-//! 1. [`grpc::audit`] turns the filter into a [`query::predicate::Predicate`] and opens the resume token
-//!    ([`query::token`]).
+//! 1. [`grpc::audit`] turns the filter and the `where` expression into one [`query::predicate::Predicate`] and
+//!    opens the resume token ([`query::token`]).
 //! 2. [`query::run`] reads pages by keyset, one ahead of the client, up to the head as it was when the
 //!    call began. `store::sql` makes the statements, values only ever as bind parameters.
 //! 3. Each stored record becomes a message with its position, its leaf hash and a token to continue
