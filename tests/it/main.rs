@@ -26,6 +26,7 @@ mod cli_settings;
 mod count_events;
 mod docs_configuration;
 mod docs_errors;
+mod docs_filter;
 mod docs_grpcurl;
 mod documents;
 mod drain;
