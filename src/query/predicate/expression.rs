@@ -1,8 +1,11 @@
 //! `where` to a condition. The library parses (AIP-160); here its tree gets its meaning: which fields there
 //! are, what may stand on either side of each operator, and what an asterisk says. Pure, and bounded by
 //! `source::check` before anything recurses.
+use std::iter;
+
 use aip_160::{
-    Arg, Comparable, Comparator, Expression, FilterError, Restriction, parse_filter_with_max_depth,
+    Arg, Comparable, Comparator, Expression, FilterError, Member, Restriction, Value,
+    parse_filter_with_max_depth,
 };
 
 use super::{
@@ -169,11 +172,21 @@ impl Reader<'_> {
 
 fn no_function(comparable: &Comparable, path: &Path) -> Result<(), FilterFault> {
     match comparable {
-        Comparable::Member(_) => Ok(()),
+        Comparable::Member(member) => {
+            debug_assert!(is_read(member, path), "{member} is not what stands at {:?}", path.span);
+            Ok(())
+        }
         Comparable::Function(_) => {
             Err(fault(path.span.start, "there are no functions; expected a field or a text"))
         }
     }
+}
+
+/// Whether the source was read in step with the tree. A number with a dot is one word of the tree.
+fn is_read(member: &Member, path: &Path) -> bool {
+    let told: Vec<_> = iter::once(&member.value).chain(&member.fields).map(Value::as_str).collect();
+    let read: Vec<_> = path.segments.iter().map(|segment| segment.text.as_str()).collect();
+    told.join(".") == read.join(".")
 }
 
 struct Operator {

@@ -2,7 +2,8 @@
 //! which asterisks are escaped. The parser's tree tells neither.
 //!
 //! It follows the parser's own rules of what ends a word (its `is_text_char`), and is only asked for what the
-//! tree says comes next, so the two cannot come apart; a test compares every word.
+//! tree says comes next, so the two cannot come apart; builds with debug assertions, the tests and fuzzers among
+//! them, compare every word.
 use std::ops::Range;
 
 use super::{FilterFault, MAX_WHERE_BYTES, MAX_WHERE_DEPTH};

@@ -113,7 +113,7 @@ fn history_comes_first_then_caught_up_then_what_is_committed() {
             follower.until(|it| it.checkpoints.len() >= checkpoints + 2).await;
             let [.., before, last] = follower.checkpoints.as_slice() else { panic!("two checkpoints") };
             assert_eq!(last.position, Some(2100));
-            let time = |it: &QueryCheckpoint| it.time.clone().map(|time| (time.seconds, time.nanos));
+            let time = |it: &QueryCheckpoint| it.time.map(|time| (time.seconds, time.nanos));
             assert!(time(before) < time(last), "{before:?} {last:?}");
             let token = follower.token.clone();
             // What does not match moves the checkpoint on, and nothing else.
