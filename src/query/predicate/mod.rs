@@ -14,8 +14,8 @@ pub use matches::{Row, SEARCHED};
 
 use crate::proto::v1::{EventFamily, EventFilter, Outcome};
 
-/// Values over all fields of a filter and its expression. Each becomes up to four bind parameters, and SQLite
-/// has 32,766 of them.
+/// Values over all fields of a filter and its expression. One of a filter becomes one bind parameter, one of an
+/// expression at most eight: 1,800 together, of which SQLite has 32,766.
 pub const MAX_FILTER_VALUES: usize = 1000;
 /// Bytes of one value of a filter.
 const MAX_VALUE_BYTES: usize = 8 * 1024;
