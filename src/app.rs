@@ -135,6 +135,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
             clock: Arc::clone(&clock),
             drain: drain.clone(),
             readers: readers.clone(),
+            running: Arc::default(),
         },
         queries: Queries::default(),
         tokens: Tokens::new(&key),

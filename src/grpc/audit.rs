@@ -170,7 +170,7 @@ fn stored(event: StoredEvent) -> Result<v1::Event, Status> {
         status::internal()
     })?;
     message.position = Some(position);
-    message.leaf_hash = event.leaf_hash.into();
+    message.leaf_hash = bytes::Bytes::copy_from_slice(&event.leaf_hash);
     Ok(message)
 }
 

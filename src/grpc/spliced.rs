@@ -6,7 +6,9 @@
 use bytes::{Buf, BufMut};
 use prost::{
     DecodeError, Message,
-    encoding::{DecodeContext, WireType, encode_key, encode_varint, encoded_len_varint, string},
+    encoding::{
+        DecodeContext, WireType, encode_key, encode_varint, encoded_len_varint, key_len, string, uint64,
+    },
 };
 
 use crate::{proto::v1, store::StoredEvent};
@@ -14,6 +16,9 @@ use crate::{proto::v1, store::StoredEvent};
 /// Numbers of the fields of `QueryResponse`.
 const RESUME_TOKEN: u32 = 1;
 const EVENT: u32 = 2;
+/// Numbers of those fields of `Event` that are not in its record.
+const POSITION: u32 = 30;
+const LEAF_HASH: u32 = 31;
 
 /// A `QueryResponse`.
 #[derive(Debug)]
@@ -24,25 +29,25 @@ pub enum QueryMessage {
     Other(Box<v1::QueryResponse>),
 }
 
-/// What an `Event` has besides its record.
-fn outside_of_record(event: &StoredEvent) -> v1::Event {
-    v1::Event {
-        position: Some(event.position),
-        leaf_hash: bytes::Bytes::copy_from_slice(&event.leaf_hash),
-        ..v1::Event::default()
-    }
+/// Bytes of an `Event`: its record and the two fields besides.
+fn event_len(event: &StoredEvent) -> usize {
+    // One more byte each for their lengths.
+    let leaf_hash = key_len(LEAF_HASH) + 1 + event.leaf_hash.len();
+    event.record.len() + uint64::encoded_len(POSITION, &event.position) + leaf_hash
 }
 
 impl Message for QueryMessage {
     fn encode_raw(&self, out: &mut impl BufMut) {
         match self {
             Self::Event { resume_token, event } => {
-                let outside = outside_of_record(event);
                 string::encode(RESUME_TOKEN, resume_token, out);
                 encode_key(EVENT, WireType::LengthDelimited, out);
-                encode_varint((event.record.len() + outside.encoded_len()) as u64, out);
+                encode_varint(event_len(event) as u64, out);
                 out.put_slice(&event.record);
-                outside.encode_raw(out);
+                uint64::encode(POSITION, &event.position, out);
+                encode_key(LEAF_HASH, WireType::LengthDelimited, out);
+                encode_varint(event.leaf_hash.len() as u64, out);
+                out.put_slice(&event.leaf_hash);
             }
             Self::Other(message) => message.encode_raw(out),
         }
@@ -51,12 +56,9 @@ impl Message for QueryMessage {
     fn encoded_len(&self) -> usize {
         match self {
             Self::Event { resume_token, event } => {
-                let event = event.record.len() + outside_of_record(event).encoded_len();
-                let key = encoded_len_varint(u64::from(EVENT << 3));
-                string::encoded_len(RESUME_TOKEN, resume_token)
-                    + key
-                    + encoded_len_varint(event as u64)
-                    + event
+                let event = event_len(event);
+                let length = encoded_len_varint(event as u64);
+                string::encoded_len(RESUME_TOKEN, resume_token) + key_len(EVENT) + length + event
             }
             Self::Other(message) => message.encoded_len(),
         }
@@ -94,8 +96,7 @@ mod tests {
         let stored = v1::Event { event_id: "id".to_owned(), record_version: 1, ..v1::Event::default() };
         let record = stored.encode_to_vec();
         for position in [0, 7, u64::MAX >> 1] {
-            let event =
-                StoredEvent { position, occurred_at: 0, record: record.clone(), leaf_hash: vec![9; 32] };
+            let event = StoredEvent { position, occurred_at: 0, record: record.clone(), leaf_hash: [9; 32] };
             let message = QueryMessage::Event { resume_token: "token".to_owned(), event };
             let wire = message.encode_to_vec();
             assert_eq!(wire.len(), message.encoded_len());

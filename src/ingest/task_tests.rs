@@ -128,7 +128,7 @@ fn sound(tables: &Tables) -> Result<(), TestCaseError> {
     prop_assert_eq!(keyed.len() as u64, tables.size);
     prop_assert_eq!(tables.keys.len() as u64, tables.size);
     for known in tables.keys.values() {
-        prop_assert_eq!(&tables.events[&known.position].leaf_hash, &known.leaf_hash);
+        prop_assert_eq!(tables.events[&known.position].leaf_hash.as_slice(), &known.leaf_hash);
     }
     Ok(())
 }

@@ -114,7 +114,7 @@ impl LiveEvent {
                 position,
                 occurred_at: event.columns().occurred_at,
                 record: event.record().to_vec(),
-                leaf_hash: event.leaf_hash().to_vec(),
+                leaf_hash: *event.leaf_hash(),
             },
             Self::Read(event) => event.0.clone(),
         }

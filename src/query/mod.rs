@@ -14,11 +14,13 @@ pub mod predicate;
 mod reader;
 pub mod token;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use live::Live;
 pub use mailbox::{Letters, SLOW};
-use pages::Pages;
 use predicate::Predicate;
 use reader::Reader;
 use token::Cursor;
@@ -104,22 +106,15 @@ pub struct Engine {
     pub drain: CancellationToken,
     /// The readers of running queries.
     pub readers: TaskTracker,
+    /// How many there are.
+    pub running: Arc<AtomicUsize>,
 }
 
 impl Engine {
     /// Begins a query. Its reader ends by itself when the letters are dropped.
     pub fn run(&self, query: Query) -> Letters {
         let (sender, letters) = mailbox::mailbox();
-        let pages =
-            Pages::new(Arc::clone(&self.store), query.log.clone(), query.predicate.clone(), query.order);
-        let reader = Reader::new(
-            Arc::clone(&self.store),
-            Arc::clone(&self.live),
-            Arc::clone(&self.clock),
-            pages,
-            query,
-            sender,
-        );
+        let reader = Reader::new(self, query, sender);
         self.readers.spawn(reader.run(self.drain.clone()));
         letters
     }

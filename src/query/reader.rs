@@ -1,6 +1,14 @@
 //! Runs one query: reads page after page, says how far it is every second, and, where it follows, goes on
 //! with what is committed. It waits for its client between pages, and for nothing else.
-use std::{future::pending, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::watch,
@@ -9,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    End, Order, Part, Query, Summary, after,
+    End, Engine, Order, Part, Query, Summary, after,
     live::{Batch, Known, Live},
     mailbox::Mailbox,
     pages::Pages,
@@ -25,9 +33,13 @@ use crate::{
 const PAGE_EVENTS: u32 = 2048;
 /// Events of the first page, before anything is known of their size: 64 of the largest are 13 MiB.
 const FIRST_PAGE_EVENTS: u32 = 64;
-/// Aimed-at bytes of a page: the next page's number of events follows from this one's size. Three of them
-/// are in memory at a time.
-const PAGE_BYTES: usize = 256 * 1024;
+/// Memory of the pages of all queries together.
+const PAGES_BYTES: usize = 96 * 1024 * 1024;
+/// Pages of one query that are in memory at a time: one being read, one that waits, one with the client.
+const PAGES: usize = 3;
+/// Aimed-at bytes of a page: the next page's number of events follows from this one's size. A query alone
+/// gets large ones, which take fewer statements; 256 of them get a share of the memory each.
+const PAGE_BYTES: (usize, usize) = (128 * 1024, 1024 * 1024);
 /// How often a query says how far it is.
 const CHECKPOINT: Duration = Duration::from_secs(1);
 /// How long a query follows although nobody knows how far its log is.
@@ -57,6 +69,23 @@ pub struct Reader {
     returned: u64,
     /// Events of the next page.
     rows: u32,
+    running: Running,
+}
+
+/// How many queries run, counted as one of them until it is dropped.
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn of(all: &Arc<AtomicUsize>) -> Self {
+        all.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(all))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What goes on beside the reading.
@@ -105,14 +134,10 @@ impl Pace {
 
 impl Reader {
     /// A query that has not begun.
-    pub fn new(
-        store: Arc<dyn Store>,
-        live: Arc<Live>,
-        clock: Arc<dyn Clock>,
-        pages: Pages,
-        query: Query,
-        mailbox: Mailbox,
-    ) -> Self {
+    pub fn new(engine: &Engine, query: Query, mailbox: Mailbox) -> Self {
+        let Engine { store, live, clock, running, .. } = engine;
+        let (store, live, clock) = (Arc::clone(store), Arc::clone(live), Arc::clone(clock));
+        let pages = Pages::new(Arc::clone(&store), query.log.clone(), query.predicate.clone(), query.order);
         let now = Instant::now();
         let mut checkpoint = interval_at(now + CHECKPOINT, CHECKPOINT);
         checkpoint.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -129,6 +154,7 @@ impl Reader {
             head: 0,
             returned: 0,
             rows: FIRST_PAGE_EVENTS,
+            running: Running::of(running),
         }
     }
 
@@ -215,7 +241,7 @@ impl Reader {
         let Some(last) = events.last() else { return Ok(false) };
         let last = after(self.query.order, last, self.head);
         let bytes: usize = events.iter().map(|event| event.record.len()).sum();
-        self.rows = page_rows(bytes / events.len());
+        self.rows = page_rows(bytes / events.len(), self.running.0.load(Ordering::Relaxed));
         self.returned += events.len() as u64;
         self.pace.put(Part::Page { events, head: self.head }).await?;
         let limited = self.query.limit != 0 && self.returned >= self.query.limit;
@@ -314,8 +340,9 @@ const fn position(cursor: Cursor) -> u64 {
     }
 }
 
-/// Events of the next page, given the bytes of an event of the last one.
-fn page_rows(event_bytes: usize) -> u32 {
-    let rows = PAGE_BYTES / event_bytes.max(1);
+/// Events of the next page, given the bytes of an event of the last one and the queries that run.
+fn page_rows(event_bytes: usize, running: usize) -> u32 {
+    let (least, most) = PAGE_BYTES;
+    let rows = (PAGES_BYTES / PAGES / running.max(1)).clamp(least, most) / event_bytes.max(1);
     u32::try_from(rows).unwrap_or(u32::MAX).clamp(8, PAGE_EVENTS)
 }

@@ -245,9 +245,9 @@ impl Appender for MemoryAppender {
             let (position, event) = (placed.position, placed.event);
             let key = Key { producer: placed.producer.clone(), event_id: event.event_id() };
             let (content_hash, leaf_hash) = (event.content_hash().to_vec(), event.leaf_hash().to_vec());
-            let known = Known { position, content_hash, leaf_hash: leaf_hash.clone() };
+            let known = Known { position, content_hash, leaf_hash };
             let (occurred_at, record) = (event.columns().occurred_at, event.record().to_vec());
-            (StoredEvent { position, occurred_at, record, leaf_hash }, key, known)
+            (StoredEvent { position, occurred_at, record, leaf_hash: *placed.event.leaf_hash() }, key, known)
         });
         let quarantined = plan.quarantined.iter().map(|(producer, event)| row(producer, event));
         let written = Written {

@@ -88,7 +88,7 @@ pub struct StoredEvent {
     pub position: u64,
     pub occurred_at: i64,
     pub record: Vec<u8>,
-    pub leaf_hash: Vec<u8>,
+    pub leaf_hash: [u8; 32],
 }
 
 /// Where a page begins, exclusive of what came before it.
