@@ -31,8 +31,9 @@ use crate::{
         exit::Exit,
         failure::Failure,
         output::say,
+        time,
     },
-    proto::v1::{AppendRequest, EventFilter, QueryRequest, query_response::Payload},
+    proto::v1::{AppendRequest, EventFilter, QueryRequest, TimeRange, query_response::Payload},
 };
 
 /// Flags of `chancery bench follow`.
@@ -139,7 +140,9 @@ async fn follow(
     log: &str,
     filter: EventFilter,
 ) -> Result<(tokio::sync::oneshot::Receiver<()>, Arrived), Failure> {
-    let filter = Some(filter);
+    // What is there already is not measured.
+    let received = Some(TimeRange { start: Some(time::proto(ambient::now())), end: None });
+    let filter = Some(EventFilter { received, ..filter });
     let request = QueryRequest { log: log.to_owned(), filter, follow: true, ..QueryRequest::default() };
     let mut stream = connection.audit().query(request).await?.into_inner();
     let (ready, caught_up) = tokio::sync::oneshot::channel();
