@@ -44,6 +44,7 @@ pub mod clock;
 pub mod config;
 pub mod event;
 pub mod grpc;
+pub mod index;
 pub mod ingest;
 pub mod proto;
 pub mod query;

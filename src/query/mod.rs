@@ -4,7 +4,11 @@
 //! events keep coming. Pages are read by keyset (`position > cursor`), one ahead of the client; no
 //! transaction and no connection is held between pages. Positions become visible in order, so a page
 //! never skips an event that commits later. Callers: `grpc::audit`.
+mod by_time;
+pub mod count;
 pub mod pages;
+mod pieces;
+pub mod plan;
 pub mod predicate;
 pub mod token;
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
@@ -71,6 +71,8 @@ pub struct Metrics {
     commit_seconds: Histogram,
     commit_events: Histogram,
     queried: Counter,
+    unindexed: Gauge,
+    segments: Counter,
     /// Of single producers.
     pub producers: ProducerMetrics,
 }
@@ -106,8 +108,27 @@ impl Default for Metrics {
         registry.register("commit_group_events", "Events of one committed group", commit_events.clone());
         let queried = Counter::default();
         registry.register("query_returned_events", "Events returned by Query", queried.clone());
+        let unindexed = Gauge::default();
+        registry.register(
+            "index_unindexed_positions",
+            "Positions that are not indexed, of the log with most of them",
+            unindexed.clone(),
+        );
+        let segments = Counter::default();
+        registry.register("index_segments", "Segments indexed by this replica", segments.clone());
         let producers = ProducerMetrics::new(&mut registry);
-        Self { registry, received, results, throttled, commit_seconds, commit_events, queried, producers }
+        Self {
+            registry,
+            received,
+            results,
+            throttled,
+            commit_seconds,
+            commit_events,
+            queried,
+            unindexed,
+            segments,
+            producers,
+        }
     }
 }
 
@@ -138,6 +159,16 @@ impl Metrics {
     /// Events were returned by a query.
     pub fn queried(&self, events: usize) {
         self.queried.inc_by(events as u64);
+    }
+
+    /// So many positions of some log are not indexed.
+    pub fn unindexed(&self, positions: u64) {
+        self.unindexed.set(i64::try_from(positions).unwrap_or(i64::MAX));
+    }
+
+    /// A segment was indexed.
+    pub fn segment_indexed(&self) {
+        self.segments.inc();
     }
 
     /// The exposition text.

@@ -37,6 +37,7 @@ mod harness;
 mod health;
 mod hostile_load;
 mod idempotency;
+mod index;
 mod kill;
 mod layering;
 mod many_logs;

@@ -2,6 +2,8 @@
 //! locked head row decides.
 mod append;
 mod copy;
+mod index;
+mod index_write;
 mod partitions;
 mod pool;
 mod producer_list;
@@ -18,14 +20,15 @@ use sqlx::{ConnectOptions as _, PgPool, migrate::Migrator, postgres::PgConnectOp
 use super::{
     Appender, CountRequest, Counted, Discard, HashMap, Key, Known, LastSeen, LogName, PageRequest, Producer,
     ProducerDetail, ProducerPage, ProducerRow, QuarantineCursor, QuarantineFilter, QuarantineKey,
-    QuarantinePage, QuarantinedRow, Store, StoreError, StoredEvent, from_sql, sql::Dialect,
+    QuarantinePage, QuarantinedRow, Store, StoreError, StoredEvent, from_sql,
+    sql::{Dialect, Lists},
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// In the "C" collation lower() folds ASCII letters only, as SQLite's does.
 pub(super) const DIALECT: Dialect =
-    Dialect { find: "strpos", lower: ("lower((", ") COLLATE \"C\")"), character: "chr" };
+    Dialect { find: "strpos", lower: ("lower((", ") COLLATE \"C\")"), character: "chr", lists: Lists::Array };
 
 /// Connections for reading.
 const READERS: u32 = 8;
@@ -61,7 +64,11 @@ impl PostgresStore {
         // Alone first: a pool would wait, and then say that it timed out and not why.
         let first = options.connect().await.map_err(failed)?;
         sqlx::Connection::close(first).await.map_err(failed)?;
-        let readers = pool(READERS, options.clone()).await.map_err(failed)?;
+        // Every read goes by a key, in its order. A plan that was made while a table was small would read it
+        // through for as long as it is kept; a bitmap reads all of a range before its first row; and compiling
+        // a statement takes longer than running it.
+        let plans = [("enable_seqscan", "off"), ("enable_bitmapscan", "off"), ("jit", "off")];
+        let readers = pool(READERS, options.clone().options(plans)).await.map_err(failed)?;
         let sentinel = pool(1, options.clone()).await.map_err(failed)?;
         Ok(Self { options, readers, sentinel })
     }

@@ -42,7 +42,7 @@ impl Statement {
     /// The text in any of the columns, or in an attribute. The columns are joined by a mark that the
     /// text as it is searched for never holds, so that no match spans two of them.
     fn contains(&mut self, text: &str) {
-        let Dialect { find, lower: (before, after), character } = self.dialect;
+        let Dialect { find, lower: (before, after), character, .. } = self.dialect;
         let columns =
             ["code", "name", "category", "actor", "subject", "device", "correlation_id", "attributes"];
         let mark = format!(" || {character}({}) || ", u32::from(ATTRIBUTE_MARK));
