@@ -247,3 +247,6 @@ fn primary_code(error: &sqlx::Error) -> Option<i64> {
     let code: i64 = error.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)
 }
+
+#[cfg(test)]
+mod plans_tests;

@@ -51,7 +51,8 @@ fn numbered(number: u64, dice: &mut Dice) -> NewEvent {
         0 => events::hold(&format!("device-{}", dice.roll(700))),
         1 if (3000..3300).contains(&number) => events::hold("device-burst"),
         _ => events::event(Family::TokenServer(TokenServerEvent {
-            r#type: ["CONSENT_GIVEN", "CONSENT_GIVEN", "CONSENT_DENIED"][dice.roll(3) as usize].to_owned(),
+            r#type: ["CONSENT_GIVEN", "CONSENT_GIVEN", "CONSENT_CSRF_INVALID"][dice.roll(3) as usize]
+                .to_owned(),
             user_id: Some(format!("user-{}", dice.roll(40))),
             details: [("scope".to_owned(), format!("s{}", dice.roll(300)))].into(),
             ..TokenServerEvent::default()
@@ -139,8 +140,8 @@ fn filters(log: &Log) -> Vec<(EventFilter, Rule)> {
             Box::new(|event| event.device == "device-burst"),
         ),
         (
-            EventFilter { actor: "user-7".to_owned(), outcomes: vec![Outcome::Denied as i32], ..empty() },
-            Box::new(|event| event.actor == "user-7" && event.outcome() == Outcome::Denied),
+            EventFilter { actor: "user-7".to_owned(), outcomes: vec![Outcome::Failure as i32], ..empty() },
+            Box::new(|event| event.actor == "user-7" && event.outcome() == Outcome::Failure),
         ),
         (
             EventFilter { subject: "user-7".to_owned(), ..empty() },
