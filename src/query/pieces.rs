@@ -10,11 +10,11 @@ use std::{
 
 use roaring::RoaringBitmap;
 
-use super::plan::Plan;
+use super::plan::{Plan, Terms};
 use crate::{
     event::LogName,
-    index::{Term, chores::RunId, run},
-    store::{Store, StoreError, broken},
+    index::{Damaged, Row, Term, chores::RunId, run},
+    store::{Store, StoreError},
 };
 
 /// Fewer positions than this are scanned without asking the index: that is as fast.
@@ -195,17 +195,28 @@ impl Pieces {
                 found.insert(id, None);
                 continue;
             };
-            let rows: BTreeMap<_, _> = rows.into_iter().map(|row| (row.key, row)).collect();
-            let mut postings: HashMap<Term, RoaringBitmap> = HashMap::new();
-            for term in &all {
-                let keys = run::keys(id.level, *term);
-                let offsets = run::find(id.level, *term, keys.iter().filter_map(|key| rows.get(key)));
-                postings.insert(*term, offsets.map_err(broken)?);
-            }
-            found.insert(id, Some(terms.candidates(&postings)));
+            let candidates = offsets(id, terms, &all, rows).unwrap_or_else(|damaged| {
+                // The events are there all the same.
+                tracing::error!(log = %self.log, level = id.level, first = id.first, %damaged, "reading through");
+                let mut everything = RoaringBitmap::new();
+                everything.insert_range(..run::size(id.level));
+                everything
+            });
+            found.insert(id, Some(candidates));
         }
         Ok(found)
     }
+}
+
+/// The offsets of a run that may match, given the rows that its terms may be in.
+fn offsets(id: RunId, terms: &Terms, all: &[Term], rows: Vec<Row>) -> Result<RoaringBitmap, Damaged> {
+    let rows: BTreeMap<_, _> = rows.into_iter().map(|row| (row.key, row)).collect();
+    let mut postings: HashMap<Term, RoaringBitmap> = HashMap::new();
+    for term in all {
+        let keys = run::keys(id.level, *term);
+        postings.insert(*term, run::find(id.level, *term, keys.iter().filter_map(|key| rows.get(key)))?);
+    }
+    Ok(terms.candidates(&postings))
 }
 
 /// Runs and what lies between them, side by side in ascending order.

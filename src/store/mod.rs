@@ -318,7 +318,7 @@ fn from_sql(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| broken(format!("a position or size of {number}")))
 }
 
-pub(crate) fn broken(what: impl fmt::Display) -> StoreError {
+fn broken(what: impl fmt::Display) -> StoreError {
     StoreError::Broken(what.to_string().into())
 }
 

@@ -9,7 +9,7 @@ use super::{
         Counted, IndexReads, IndexWriter, Live, LogName, Moment, PageRequest, RollupRequest, StoreError,
         Times, broken, from_sql, index::small, sql, to_sql,
     },
-    DIALECT, PostgresStore, failed, index_write,
+    BY_KEY, DIALECT, PostgresStore, failed, index_write,
     read::{counted, fetch},
     within,
 };
@@ -119,9 +119,8 @@ impl IndexReads for PostgresStore {
     }
 
     async fn index_writer(&self) -> Result<Box<dyn IndexWriter>, StoreError> {
-        // Rows are looked up by key, whatever a plan made of an empty table says.
-        let options =
-            self.options.clone().options([("enable_seqscan", "off"), ("synchronous_commit", "off")]);
+        let options = self.options.clone().application_name("chancery-indexer").options(BY_KEY);
+        let options = options.options([("synchronous_commit", "off")]);
         let connection = options.connect().await.map_err(failed)?;
         Ok(Box::new(index_write::PostgresIndexWriter::new(connection)))
     }

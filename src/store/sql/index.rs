@@ -8,25 +8,55 @@ use crate::{
 
 impl Statement {
     /// FROM and WHERE: events of a log between two positions, or at some positions.
-    pub(super) fn events(&mut self, log: &LogName, positions: Option<&[u64]>, floor: u64, head: u64) {
+    pub(super) fn events(
+        &mut self,
+        log: &LogName,
+        positions: Option<&[u64]>,
+        (floor, head): (u64, u64),
+        order: &str,
+    ) {
         let list = |positions: &[u64]| Bind::Numbers(positions.iter().copied().map(to_sql).collect());
         match (positions, self.dialect.lists) {
             (None, _) => {
-                self.push(" FROM events WHERE log = ").text(log.as_str());
+                self.begin(log);
                 // One bound each way: of two lower bounds SQLite takes the first for its index, and reads
                 // every page from there.
                 self.push(" AND position >= ").number(to_sql(floor));
                 self.push(" AND position < ").number(to_sql(head));
+                self.end(order);
             }
+            // Each position is a look-up of its own in the one partition that may hold it, which LIMIT keeps
+            // so: without statistics `= ANY` would be a filter on all events of the log.
             (Some(positions), Lists::Array) => {
-                self.push(" FROM events WHERE log = ").text(log.as_str());
-                self.push(" AND position = ANY(").bind(list(positions)).push(")");
+                self.push(" FROM unnest(").bind(list(positions)).push("::bigint[]) AS wanted (value)");
+                self.push(" CROSS JOIN LATERAL (SELECT * FROM events WHERE log = ").text(log.as_str());
+                self.push(" AND position = wanted.value LIMIT 1) AS events WHERE 1 = 1");
             }
             // CROSS JOIN keeps the positions outermost, so that each costs one look-up by primary key.
             (Some(positions), Lists::Json) => {
                 self.push(" FROM json_each(").bind(list(positions)).push(") AS wanted CROSS JOIN events");
                 self.push(" WHERE log = ").text(log.as_str()).push(" AND position = wanted.value");
             }
+        }
+    }
+
+    /// Begins the bounds of what is read, which `end` ends. In PostgreSQL they are a query of their own, with
+    /// an OFFSET that keeps the filter out of it: it might make another index look better, and how much that
+    /// reads is a guess.
+    fn begin(&mut self, log: &LogName) {
+        match self.dialect.lists {
+            Lists::Array => self.push(" FROM (SELECT * FROM events WHERE log = "),
+            Lists::Json => self.push(" FROM events WHERE log = "),
+        };
+        self.text(log.as_str());
+    }
+
+    fn end(&mut self, order: &str) {
+        if matches!(self.dialect.lists, Lists::Array) {
+            if !order.is_empty() {
+                self.push(" ORDER BY ").push(order);
+            }
+            self.push(" OFFSET 0) AS events WHERE 1 = 1");
         }
     }
 
@@ -38,17 +68,18 @@ impl Statement {
             PageStart::Earlier { .. } => (request.floor, request.head, "occurred_at DESC, position DESC"),
         };
         if let PageStart::Earlier { occurred_at, position } = request.start {
-            self.push(" FROM events WHERE log = ").text(request.log.as_str());
+            self.begin(request.log);
             self.push(" AND (occurred_at, position) < (").number(occurred_at).push(", ");
             self.number(to_sql(position)).push(")");
             if let Some((occurred_at, position)) = request.until {
                 self.push(" AND (occurred_at, position) >= (").number(occurred_at).push(", ");
                 self.number(to_sql(position)).push(")");
             }
+            self.end(order);
             // The unary plus keeps the planner on the index by time.
             self.push(" AND +position < ").number(to_sql(ceiling));
         } else {
-            self.events(request.log, request.positions, floor, ceiling);
+            self.events(request.log, request.positions, (floor, ceiling), order);
         }
         self.push(" AND ").predicate(request.predicate);
         self.push(" ORDER BY ").push(order).push(" LIMIT ").number(i64::from(request.limit));

@@ -127,7 +127,7 @@ pub fn count(dialect: Dialect, request: &CountRequest<'_>) -> Statement {
         order.push(column.name());
     }
     statement.push("count(*)");
-    statement.events(request.log, request.positions, request.floor, request.head);
+    statement.events(request.log, request.positions, (request.floor, request.head), "");
     statement.push(" AND ").predicate(request.predicate);
     if !order.is_empty() {
         let columns = order.join(", ");

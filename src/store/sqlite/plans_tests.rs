@@ -27,8 +27,8 @@ fn predicates() -> Vec<Predicate> {
             ..empty()
         },
         EventFilter { text: "a".to_owned(), ..empty() },
-        EventFilter { occurred: range.clone(), ..empty() },
-        EventFilter { received: range.clone(), occurred: range, device: "a".to_owned(), ..empty() },
+        EventFilter { occurred: range, ..empty() },
+        EventFilter { received: range, occurred: range, device: "a".to_owned(), ..empty() },
     ];
     filters.iter().map(|filter| Predicate::of(Some(filter)).expect("a filter")).collect()
 }

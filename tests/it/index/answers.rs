@@ -10,8 +10,8 @@ use chancery::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Log, filters, micros, predicate};
-use crate::harness::{KINDS, TestStore, block_on, database::Database};
+use super::{Log, filters, micros, predicate, range};
+use crate::harness::{KINDS, Kind, TestStore, block_on, database::Database};
 
 const ORDERS: [Order; 3] = [Order::PositionAsc, Order::PositionDesc, Order::OccurredDesc];
 
@@ -144,4 +144,56 @@ fn two_builders_at_once_make_one_index() {
             check(&mut log, None, &format!("{kind:?} after two builders")).await;
         });
     }
+}
+
+/// A row that cannot be read costs time and no event.
+#[test]
+fn a_damaged_index_hides_nothing() {
+    for kind in KINDS {
+        let test = TestStore::new(kind);
+        block_on(async {
+            let mut log = Log::fill(&test, 6000).await;
+            log.index().await;
+            let mut database = Database::open(&test).await;
+            let damage = match kind {
+                Kind::Sqlite => "UPDATE index_postings SET data = x'ffffffffffffffffffffff'",
+                Kind::Postgres => "UPDATE index_postings SET data = '\\xffffffffffffffffffffff'",
+            };
+            database.run(damage).await;
+            check(&mut log, None, &format!("{kind:?} damaged")).await;
+        });
+    }
+}
+
+#[test]
+fn the_plan_says_what_is_looked_up_and_what_is_read_through() {
+    let test = TestStore::new(Kind::Sqlite);
+    block_on(async {
+        let log = Log::fill(&test, 3000).await;
+        log.index().await;
+        let plan = async |filter: EventFilter, order| {
+            let pages = Pages::new(Arc::clone(&log.store), log.name.clone(), predicate(&filter), order);
+            pages.plan().await.expect("a plan")
+        };
+        let all = plan(EventFilter::default(), Order::PositionAsc).await;
+        assert_eq!(
+            all,
+            "read through the log: no part of the filter is looked up in the index\n\
+             compare each event with the whole filter"
+        );
+        let filter = EventFilter {
+            device: "device-7".to_owned(),
+            text: "hold".to_owned(),
+            occurred: range(Some(5), None),
+            ..EventFilter::default()
+        };
+        assert_eq!(
+            plan(filter, Order::OccurredDesc).await,
+            "look up in the index of positions below 2944, 5 parts: device = \"device-7\"\n\
+             leave out segments below 2944 with no occurred_at in the range\n\
+             read through positions from 2944 on\n\
+             sort by occurred_at, or when too many match walk down the index by occurred_at\n\
+             compare each event with the whole filter"
+        );
+    });
 }
