@@ -23,9 +23,12 @@
 //! 1. [`grpc::audit`] turns the filter into a [`query::predicate::Predicate`] and opens the resume token
 //!    ([`query::token`]).
 //! 2. [`query::run`] reads pages by keyset, one ahead of the client, up to the head as it was when the
-//!    call began. `store::sql` makes the statements, values only ever as bind parameters.
+//!    call began. [`query::plan`] says what the [`index`] can look up; [`query::pages`] reads what that
+//!    leaves. `store::sql` makes the statements, values only ever as bind parameters.
 //! 3. Each stored record becomes a message with its position, its leaf hash and a token to continue
 //!    after it; a summary ends the stream.
+//!
+//! The index lags behind: [`ingest::indexer`] builds it, segment by segment, from what is stored.
 //!
 //! # One replay through the crate
 //!
@@ -35,7 +38,7 @@
 //!
 //! # Which module may use which
 //!
-//! `grpc -> {ingest, query, catalog} -> {event, store} <- store::{sqlite, postgres}`. `app` composes and
+//! `grpc -> {ingest, query, catalog} -> {event, index, store} <- store::{sqlite, postgres}`. `app` composes and
 //! sees everything; `cli` is a client and sees the contract only. `tests/it/layering.rs` checks it.
 pub mod app;
 pub mod catalog;
