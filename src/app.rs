@@ -19,7 +19,8 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{ConfigError, MigrateArgs, ServeArgs, ServeConfig},
     grpc::{audit::Audit, catalog::CatalogRpc, query::Queries},
-    ingest::{self, Ingest, allowance::Allowances, streams::Streams},
+    index,
+    ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, streams::Streams},
     query::{Engine, live::Live, token::Tokens},
     server::{self, ServeError, admin},
     store::{self, Store, StoreError, StoreUrl},
@@ -155,6 +156,10 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let following = tokio::spawn(live.watch());
     let noticing = tokio::spawn(ingest::silence::watch(Arc::clone(&store), Arc::clone(&metrics)));
 
+    let index_stop = CancellationToken::new();
+    let indexer = Indexer::new(Arc::clone(&store), Arc::clone(&metrics), index::Shape::DEFAULT);
+    let indexing = tokio::spawn(indexer.run(index_stop.clone()));
+
     let http_stop = CancellationToken::new();
     let admin = admin::serve(http, admin::Admin { metrics, ready }, http_stop.clone().cancelled_owned());
     let admin = tokio::spawn(admin);
@@ -184,6 +189,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     tracing::info!("draining");
     watching.abort();
     noticing.abort();
+    index_stop.cancel();
     ready_sender.send_replace(false);
     report(&health, false).await;
     let drained = async {
@@ -193,6 +199,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         calls.close();
         calls.wait().await;
         ingest.drain().await;
+        // It ends after the step that it is at; a step that is cut off has not been.
+        let _ = timeout(FAREWELL, indexing).await;
         // Queries are told; a client that does not read is cut off with the connection, which it
         // cannot mistake for the end of its query.
         readers.close();

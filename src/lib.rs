@@ -22,12 +22,15 @@
 //!
 //! 1. [`grpc::query`] turns filter and `where` into one [`query::predicate::Predicate`] and opens the resume
 //!    token ([`query::token`]).
-//! 2. A reader task reads pages ([`query::pages`]) by keyset, one ahead of the client, up to the head as it
-//!    was when the call began. `store::sql` makes the statements, values only ever as bind parameters.
+//! 2. A reader task reads pages by keyset, one ahead of the client, up to the head as it was when the call
+//!    began. [`query::plan`] says what the [`index`] can look up; [`query::pages`] reads what that leaves.
+//!    `store::sql` makes the statements, values only ever as bind parameters.
 //! 3. One that follows goes on with [`query::live`]: what the sequencers of this replica commit, and what
 //!    others commit, in memory and in order. A client too slow for that reads from the store again.
 //! 4. Each stored record becomes a message with its position, its leaf hash and a token to continue after
 //!    it. Its bytes go to the wire as they are ([`grpc::spliced`]). A summary ends the stream.
+//!
+//! The index lags behind: [`ingest::indexer`] builds it, segment by segment, from what is stored.
 //!
 //! # One replay through the crate
 //!
@@ -37,7 +40,7 @@
 //!
 //! # Which module may use which
 //!
-//! `grpc -> {ingest, query, catalog} -> {event, store} <- store::{sqlite, postgres}`. `app` composes and
+//! `grpc -> {ingest, query, catalog} -> {event, index, store} <- store::{sqlite, postgres}`. `app` composes and
 //! sees everything; `cli` is a client and sees the contract only. `tests/it/layering.rs` checks it.
 pub mod app;
 pub mod catalog;
@@ -46,6 +49,7 @@ pub mod clock;
 pub mod config;
 pub mod event;
 pub mod grpc;
+pub mod index;
 pub mod ingest;
 pub mod proto;
 pub mod query;

@@ -14,8 +14,8 @@ use std::{fmt, sync::Arc};
 
 pub use new::ParsedEvent;
 pub use sealed::{
-    ATTRIBUTE_MARK, Columns, Receipt, SealedEvent, attribute_beginning, attribute_escaped, attribute_pairs,
-    attribute_text, leaf_hash, seal,
+    ATTRIBUTE_MARK, Columns, Receipt, SealedEvent, VALUE_MARK, attribute_beginning, attribute_escaped,
+    attribute_pairs, attribute_text, leaf_hash, seal,
 };
 pub use valid::{RefusedEvent, ValidEvent, admit};
 

@@ -20,10 +20,11 @@ use crate::{
     proto::{servers::audit_service_server::AuditService, v1},
     query::{
         Engine,
+        count::{Count, CountError},
         predicate::{FilterFault, Predicate},
         token::Tokens,
     },
-    store::{CountRequest, GroupColumn, Key, Store, StoredEvent},
+    store::{GroupColumn, Key, Store, StoredEvent},
     telemetry::Metrics,
 };
 
@@ -137,26 +138,18 @@ impl AuditService for AuditRpc {
         let predicate = predicate(request.filter.as_ref(), &request.r#where)?;
         let group_by = convert::group_by(&request.group_by)?;
         let bucket = convert::bucket(request.bucket.as_ref())?;
-        let count = CountRequest {
-            log: &log,
-            predicate: &predicate,
-            group_by: &group_by,
-            bucket,
-            limit: MAX_COUNT_ROWS + 1,
-        };
-        let counted = self.0.store.count(&count).await.map_err(|e| status::store(&e))?;
-        if counted.len() > MAX_COUNT_ROWS as usize {
-            let description = format!(
-                "the count has more than {MAX_COUNT_ROWS} rows; narrow the filter, group by less or widen the bucket"
-            );
-            return Err(status::invalid("TOO_MANY_GROUPS", "group_by", description));
-        }
-        let ungrouped = group_by.is_empty() && bucket.is_none();
-        let rows: Vec<_> = counted
-            .into_iter()
-            .filter(|row| row.count > 0 || !ungrouped)
-            .map(|row| convert::count_row(row, &group_by))
-            .collect();
+        let count =
+            Count { log: &log, predicate: &predicate, group_by: &group_by, bucket, most: MAX_COUNT_ROWS };
+        let counted = count.run(&self.0.store).await.map_err(|error| match error {
+            CountError::Store(error) => status::store(&error),
+            CountError::TooMany => {
+                let description = format!(
+                    "the count has more than {MAX_COUNT_ROWS} rows; narrow the filter, group by less or widen the bucket"
+                );
+                status::invalid("TOO_MANY_GROUPS", "group_by", description)
+            }
+        })?;
+        let rows: Vec<_> = counted.into_iter().map(|row| convert::count_row(row, &group_by)).collect();
         let total = rows.iter().map(|row| row.count).sum();
         Ok(Response::new(v1::CountEventsResponse { rows, total, filter: predicate.to_string() }))
     }

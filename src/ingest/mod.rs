@@ -3,11 +3,12 @@
 //! `sequencer` and `producers` decide (pure), `task` runs the decision in a transaction, one task per log
 //! and replica, over connections that `appenders` lends. [`Ingest`] is the door: a bounded queue per log. A
 //! caller's future may be dropped at any time; what was queued is committed all the same, because the task
-//! is not tied to it. `silence` keeps the metrics of producers. Callers: `grpc`, `app`.
+//! is not tied to it. `silence` keeps the metrics of producers, `indexer` builds the indexes. Callers: `grpc`, `app`.
 pub mod admission;
 pub mod allowance;
 mod appenders;
 mod gaps;
+pub mod indexer;
 pub mod producers;
 pub mod rate;
 pub mod sequencer;

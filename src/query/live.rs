@@ -381,6 +381,8 @@ async fn read(feed: &Feed, store: &dyn Store, from: u64, to: u64) -> Result<u64,
             start: PageStart::From(next),
             floor: 0,
             head: to,
+            until: None,
+            positions: None,
             limit: READ_EVENTS,
         };
         let page = store.page(&request).await?;

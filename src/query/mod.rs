@@ -5,11 +5,16 @@
 //! read by keyset, one ahead of the client; no transaction and no connection is held between pages.
 //! Positions become visible in order, so a page never skips an event that commits later.
 //!
-//! `predicate` says what is asked for, `pages` reads it in an order, `reader` runs one query, `mailbox`
-//! brings what it reads to a client that may be slow, `token` lets it go on later. Callers: `grpc::query`.
+//! `predicate` says what is asked for, `plan` what of it the index can look up, `pages` reads it in an order,
+//! `reader` runs one query, `mailbox` brings what it reads to a client that may be slow, `token` lets it go on
+//! later; `count` counts. Callers: `grpc`.
+mod by_time;
+pub mod count;
 pub mod live;
 mod mailbox;
 pub mod pages;
+mod pieces;
+pub mod plan;
 pub mod predicate;
 mod reader;
 pub mod token;

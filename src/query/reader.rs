@@ -179,7 +179,7 @@ impl Reader {
             (PageStart::Below(first), PageStart::Below(last)) => first.saturating_sub(last),
             _ => returned,
         };
-        match self.pages.plan(head).await {
+        match self.pages.plan().await {
             Ok(plan) => Part::Summary(Summary { returned, scanned, head, end, cursor, plan }),
             Err(error) => Part::Failed(error),
         }

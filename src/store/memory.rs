@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     future::pending,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,12 +13,14 @@ use async_trait::async_trait;
 use tokio::{sync::OwnedMutexGuard, time::sleep};
 
 use super::{
-    Appender, CountRequest, Counted, Discard, EpochKey, Key, Known, LastSeen, PageRequest, ProducerDetail,
-    ProducerPage, ProducerRow, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage,
-    Quarantined, QuarantinedRow, Run, Store, StoreError, StoredEpoch, StoredEvent, broken,
+    Appender, CountRequest, Counted, Discard, EpochKey, IndexReads, IndexWriter, Key, Known, LastSeen, Live,
+    Moment, PageRequest, ProducerDetail, ProducerPage, ProducerRow, QuarantineCursor, QuarantineFilter,
+    QuarantineKey, QuarantinePage, Quarantined, QuarantinedRow, RollupRequest, Run, Store, StoreError,
+    StoredEpoch, StoredEvent, Times, broken,
 };
 use crate::{
     event::{LogName, Producer},
+    index::{self, chores::RunId},
     ingest::sequencer::{Head, Plan},
 };
 
@@ -323,6 +326,53 @@ fn row(producer: &Producer, event: &Quarantined) -> QuarantineKey {
 
 fn readers_only<T>() -> Result<T, StoreError> {
     Err(broken("the store in memory is for sequencers"))
+}
+
+#[async_trait]
+impl IndexReads for MemoryStore {
+    async fn live_runs(&self, _log: &LogName, _positions: &Range<u64>) -> Result<Live, StoreError> {
+        readers_only()
+    }
+
+    async fn index_rows(
+        &self,
+        _log: &LogName,
+        _wanted: &[(RunId, Vec<index::Key>)],
+    ) -> Result<Vec<Option<Vec<index::Row>>>, StoreError> {
+        readers_only()
+    }
+
+    async fn segments(
+        &self,
+        _log: &LogName,
+        _positions: &Range<u64>,
+        _occurred: Times,
+        _received: Times,
+    ) -> Result<Vec<Range<u64>>, StoreError> {
+        readers_only()
+    }
+
+    async fn moments(&self, _page: &PageRequest<'_>) -> Result<Vec<Moment>, StoreError> {
+        readers_only()
+    }
+
+    async fn down(
+        &self,
+        _log: &LogName,
+        _below: Moment,
+        _until: i64,
+        _events: u32,
+    ) -> Result<Option<Moment>, StoreError> {
+        readers_only()
+    }
+
+    async fn rollup(&self, _request: &RollupRequest<'_>) -> Result<(u64, Vec<Counted>), StoreError> {
+        readers_only()
+    }
+
+    async fn index_writer(&self) -> Result<Box<dyn IndexWriter>, StoreError> {
+        readers_only()
+    }
 }
 
 #[async_trait]

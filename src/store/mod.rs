@@ -7,6 +7,7 @@
 //! task: a write must never share a connection with a request that may be dropped half-way. Reads go
 //! through a pool, in short statements, never inside a long transaction.
 mod filling;
+mod index;
 mod postgres;
 mod producer_columns;
 mod producers;
@@ -23,6 +24,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+pub use index::{Behind, IndexReads, IndexWriter, Live, Moment, RollupRequest, Times};
 pub use producers::{
     Epoch, EpochKey, EpochRow, Gap, LastSeen, ProducerDelta, ProducerDetail, ProducerPage, ProducerRow,
     ProducerWrites, Run, StoredEpoch,
@@ -111,6 +113,10 @@ pub struct PageRequest<'a> {
     pub floor: u64,
     /// ...and below this.
     pub head: u64,
+    /// By time: not below this time and position.
+    pub until: Option<Moment>,
+    /// By position: of these positions only, which are within the others' bounds.
+    pub positions: Option<&'a [u64]>,
     /// At most this many events.
     pub limit: u32,
 }
@@ -151,6 +157,12 @@ pub struct CountRequest<'a> {
     pub group_by: &'a [GroupColumn],
     /// Width of a bucket over the time of the event, microseconds.
     pub bucket: Option<i64>,
+    /// Only positions from this on...
+    pub floor: u64,
+    /// ...and below this...
+    pub head: u64,
+    /// ...and of these only.
+    pub positions: Option<&'a [u64]>,
     /// At most this many rows are read.
     pub limit: u32,
 }
@@ -179,7 +191,7 @@ pub struct Quarantined {
 
 /// A database.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: IndexReads {
     /// Brings the schema up to date, and fills in columns that came with it. Can be ended and begun again.
     async fn migrate(&self) -> Result<(), StoreError>;
     /// Whether the store answers and has the schema this program needs.

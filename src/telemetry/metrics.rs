@@ -88,6 +88,8 @@ pub struct Metrics {
     queried: Counter,
     open_queries: Gauge,
     query_throttled: Family<ByQueryThrottle, Counter>,
+    unindexed: Gauge,
+    segments: Counter,
     /// Of single producers.
     pub producers: ProducerMetrics,
 }
@@ -130,6 +132,14 @@ impl Default for Metrics {
         for cause in [QueryThrottle::too_many, QueryThrottle::slow_reader] {
             drop(query_throttled.get_or_create(&ByQueryThrottle { cause }));
         }
+        let unindexed = Gauge::default();
+        registry.register(
+            "index_unindexed_positions",
+            "Positions that are not indexed, of the log with most of them",
+            unindexed.clone(),
+        );
+        let segments = Counter::default();
+        registry.register("index_segments", "Segments indexed by this replica", segments.clone());
         let producers = ProducerMetrics::new(&mut registry);
         Self {
             registry,
@@ -141,6 +151,8 @@ impl Default for Metrics {
             queried,
             open_queries,
             query_throttled,
+            unindexed,
+            segments,
             producers,
         }
     }
@@ -183,6 +195,16 @@ impl Metrics {
     /// A query was refused or cut off.
     pub fn query_throttled(&self, cause: QueryThrottle) {
         self.query_throttled.get_or_create(&ByQueryThrottle { cause }).inc();
+    }
+
+    /// So many positions of some log are not indexed.
+    pub fn unindexed(&self, positions: u64) {
+        self.unindexed.set(i64::try_from(positions).unwrap_or(i64::MAX));
+    }
+
+    /// A segment was indexed.
+    pub fn segment_indexed(&self) {
+        self.segments.inc();
     }
 
     /// The exposition text.

@@ -39,6 +39,7 @@ mod harness;
 mod health;
 mod hostile_load;
 mod idempotency;
+mod index;
 mod kill;
 mod layering;
 mod many_logs;

@@ -30,7 +30,7 @@ pub async fn page(pool: &PgPool, request: &PageRequest<'_>) -> Result<Vec<Stored
 /// Counts by group.
 pub async fn count(pool: &PgPool, request: &CountRequest<'_>) -> Result<Vec<Counted>, StoreError> {
     let rows = fetch(pool, sql::count(DIALECT, request)).await?;
-    rows.iter().map(|row| counted(row, request)).collect()
+    rows.iter().map(|row| counted(row, 0, request)).collect()
 }
 
 pub async fn fetch(pool: &PgPool, statement: Statement) -> Result<Vec<PgRow>, StoreError> {
@@ -40,6 +40,7 @@ pub async fn fetch(pool: &PgPool, statement: Statement) -> Result<Vec<PgRow>, St
         query = match bind {
             Bind::Text(text) => query.bind(text),
             Bind::Number(number) => query.bind(number),
+            Bind::Numbers(numbers) => query.bind(numbers),
             Bind::Id(id) => query.bind(id),
             Bind::Bytes(bytes) => query.bind(bytes),
         };
@@ -57,8 +58,8 @@ pub fn stored_event(row: &PgRow) -> Result<StoredEvent, StoreError> {
     })
 }
 
-fn counted(row: &PgRow, request: &CountRequest<'_>) -> Result<Counted, StoreError> {
-    let mut at = 0;
+/// A row of counts, from a column on.
+pub fn counted(row: &PgRow, mut at: usize, request: &CountRequest<'_>) -> Result<Counted, StoreError> {
     let mut bucket = None;
     if request.bucket.is_some() {
         bucket = Some(row.try_get(at).map_err(failed)?);

@@ -1,15 +1,14 @@
 //! Statements that depend on a filter, an order or a grouping, for both databases: text from fixed
 //! pieces, values as bind parameters only. `$n` placeholders work in both.
+mod index;
 mod predicate;
 
 use std::fmt::Write as _;
 
+pub use index::{moments, rollup};
 use uuid::Uuid;
 
-use super::{
-    CountRequest, PageRequest, PageStart, ProducerPage, QuarantineCursor, QuarantineFilter, QuarantinePage,
-    to_sql,
-};
+use super::{CountRequest, PageRequest, ProducerPage, QuarantineCursor, QuarantineFilter, QuarantinePage};
 use crate::event::LogName;
 
 /// What differs between the two databases' SQL.
@@ -21,12 +20,24 @@ pub struct Dialect {
     pub lower: (&'static str, &'static str),
     /// Function that makes a character of its code point.
     pub character: &'static str,
+    /// How a list of numbers becomes rows.
+    pub lists: Lists,
+}
+
+/// A list of any length as one bind parameter, so that it takes one statement whatever the length.
+#[derive(Clone, Copy)]
+pub enum Lists {
+    /// PostgreSQL: an array.
+    Array,
+    /// SQLite: a text, `[1,2,3]`.
+    Json,
 }
 
 /// A bind parameter.
 pub enum Bind {
     Text(String),
     Number(i64),
+    Numbers(Vec<i64>),
     /// An event id.
     Id(Uuid),
     Bytes(Vec<u8>),
@@ -95,29 +106,10 @@ impl Statement {
 
 /// One page of events.
 pub fn page(dialect: Dialect, request: &PageRequest<'_>) -> Statement {
-    let mut statement = Statement::new(
-        dialect,
-        "-- page: events that match a filter, by keyset\nSELECT position, occurred_at, record, leaf_hash FROM events WHERE log = ",
-    );
-    statement.text(request.log.as_str());
-    // One bound each way: of two lower bounds SQLite takes the first for its index, and reads every page
-    // from there.
-    let (floor, ceiling, order) = match request.start {
-        PageStart::From(position) => (position.max(request.floor), request.head, "position"),
-        PageStart::Below(position) => (request.floor, position.min(request.head), "position DESC"),
-        PageStart::Earlier { .. } => (request.floor, request.head, "occurred_at DESC, position DESC"),
-    };
-    if let PageStart::Earlier { occurred_at, position } = request.start {
-        statement.push(" AND (occurred_at, position) < (").number(occurred_at).push(", ");
-        statement.number(to_sql(position)).push(")");
-        // The unary plus keeps the planner on the index by time.
-        statement.push(" AND +position < ").number(to_sql(ceiling));
-    } else {
-        statement.push(" AND position >= ").number(to_sql(floor));
-        statement.push(" AND position < ").number(to_sql(ceiling));
-    }
-    statement.push(" AND ").predicate(request.predicate);
-    statement.push(" ORDER BY ").push(order).push(" LIMIT ").number(i64::from(request.limit));
+    let text =
+        "-- page: events that match a filter, by keyset\nSELECT position, occurred_at, record, leaf_hash";
+    let mut statement = Statement::new(dialect, text);
+    statement.page(request);
     statement
 }
 
@@ -134,8 +126,9 @@ pub fn count(dialect: Dialect, request: &CountRequest<'_>) -> Statement {
         statement.push(column.name()).push(", ");
         order.push(column.name());
     }
-    statement.push("count(*) FROM events WHERE log = ").text(request.log.as_str()).push(" AND ");
-    statement.predicate(request.predicate);
+    statement.push("count(*)");
+    statement.events(request.log, request.positions, (request.floor, request.head), "");
+    statement.push(" AND ").predicate(request.predicate);
     if !order.is_empty() {
         let columns = order.join(", ");
         statement.push(" GROUP BY ").push(&columns).push(" ORDER BY ").push(&columns);
@@ -212,18 +205,27 @@ pub fn producer_page(dialect: Dialect, page: &ProducerPage<'_>) -> Statement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{event::LogName, query::predicate::Predicate};
+    use crate::{event::LogName, query::predicate::Predicate, store::PageStart};
 
     /// Of two lower bounds SQLite takes the first for its index, and a page then reads the log from its
     /// beginning.
     #[test]
     fn a_page_has_one_bound_each_way() {
-        let dialect = Dialect { find: "instr", lower: ("lower(", ")"), character: "char" };
+        let dialect =
+            Dialect { find: "instr", lower: ("lower(", ")"), character: "char", lists: Lists::Json };
         let log = LogName::parse("main").expect("a log");
         for start in [PageStart::From(7), PageStart::Below(7)] {
             let predicate = Predicate::All(Vec::new());
-            let request =
-                PageRequest { log: &log, predicate: &predicate, start, floor: 3, head: 9, limit: 1 };
+            let request = PageRequest {
+                log: &log,
+                predicate: &predicate,
+                start,
+                floor: 3,
+                head: 9,
+                until: None,
+                positions: None,
+                limit: 1,
+            };
             let text = page(dialect, &request).text;
             assert_eq!(text.matches("position >= ").count(), 1, "{text}");
             assert_eq!(text.matches("position < ").count(), 1, "{text}");

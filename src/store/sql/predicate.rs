@@ -99,7 +99,7 @@ impl Statement {
     /// Steps through the attributes of this name (there may be several), each time cutting off what lies
     /// before the value, which ends at the next mark.
     fn attribute_contains(&mut self, name: &str, text: &str) {
-        let Dialect { find, lower: (before, after), character } = self.dialect;
+        let Dialect { find, lower: (before, after), character, .. } = self.dialect;
         let beginning = attribute_beginning(name);
         let mark = format!("{character}({})", u32::from(ATTRIBUTE_MARK));
         let escaped = attribute_escaped(text).to_ascii_lowercase();
@@ -126,7 +126,7 @@ impl Statement {
     /// is searched for does not hold, so that no match spans two of them; a text that holds one is looked for
     /// in each.
     fn contains(&mut self, text: &str) {
-        let Dialect { find, lower: (before, after), character } = self.dialect;
+        let Dialect { find, lower: (before, after), character, .. } = self.dialect;
         let lower = text.to_ascii_lowercase();
         let escaped = attribute_escaped(&lower);
         let mut columns: Vec<_> = SEARCHED.iter().map(|column| column.name()).collect();

@@ -193,7 +193,7 @@ fn key_taken(error: sqlx::Error) -> StoreError {
 pub type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
 
 /// Inserts rows by statements of 256, 128, ... 1 rows.
-async fn insert<'r, T>(
+pub async fn insert<'r, T>(
     connection: &mut SqliteConnection,
     into: &str,
     columns: usize,

@@ -2,6 +2,8 @@
 //! is acked. One writer at a time; readers are never blocked by it.
 mod append;
 mod filling;
+mod index;
+mod index_write;
 mod producer_list;
 mod producers;
 mod quarantine;
@@ -27,12 +29,14 @@ use tokio::sync::Mutex;
 use super::{
     Appender, CountRequest, Counted, Discard, HashMap, Key, Known, LastSeen, LogName, PageRequest, Producer,
     ProducerDetail, ProducerPage, ProducerRow, QuarantineCursor, QuarantineFilter, QuarantineKey,
-    QuarantinePage, QuarantinedRow, Store, StoreError, StoredEvent, from_sql, sql::Dialect,
+    QuarantinePage, QuarantinedRow, Store, StoreError, StoredEvent, from_sql,
+    sql::{Dialect, Lists},
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
-pub(super) const DIALECT: Dialect = Dialect { find: "instr", lower: ("lower(", ")"), character: "char" };
+pub(super) const DIALECT: Dialect =
+    Dialect { find: "instr", lower: ("lower(", ")"), character: "char", lists: Lists::Json };
 
 /// Connections for reading. Each is a thread with a page cache of 2 MiB.
 const READERS: u32 = 4;
@@ -257,3 +261,6 @@ fn primary_code(error: &sqlx::Error) -> Option<i64> {
     let code: i64 = error.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)
 }
+
+#[cfg(test)]
+mod plans_tests;

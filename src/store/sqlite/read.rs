@@ -1,4 +1,6 @@
 //! Reading from SQLite: pages, counts, the schema check.
+use std::fmt::Write as _;
+
 use sqlx::{AssertSqlSafe, Row as _, SqlitePool, sqlite::SqliteRow};
 
 use super::{
@@ -30,7 +32,7 @@ pub async fn page(pool: &SqlitePool, request: &PageRequest<'_>) -> Result<Vec<St
 /// Counts by group.
 pub async fn count(pool: &SqlitePool, request: &CountRequest<'_>) -> Result<Vec<Counted>, StoreError> {
     let rows = fetch(pool, sql::count(DIALECT, request)).await?;
-    rows.iter().map(|row| counted(row, request)).collect()
+    rows.iter().map(|row| counted(row, 0, request)).collect()
 }
 
 pub async fn fetch(pool: &SqlitePool, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
@@ -40,11 +42,24 @@ pub async fn fetch(pool: &SqlitePool, statement: Statement) -> Result<Vec<Sqlite
         query = match bind {
             Bind::Text(text) => query.bind(text),
             Bind::Number(number) => query.bind(number),
+            Bind::Numbers(numbers) => query.bind(json(&numbers)),
             Bind::Id(id) => query.bind(id.as_bytes().to_vec()),
             Bind::Bytes(bytes) => query.bind(bytes),
         };
     }
     within(query.fetch_all(pool)).await
+}
+
+/// A list of numbers as one bind parameter.
+pub fn json(numbers: &[i64]) -> String {
+    let mut text = String::with_capacity(2 + 12 * numbers.len());
+    for number in numbers {
+        text.push(if text.is_empty() { '[' } else { ',' });
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{number}");
+    }
+    text.push_str(if numbers.is_empty() { "[]" } else { "]" });
+    text
 }
 
 /// An event row.
@@ -57,8 +72,8 @@ pub fn stored_event(row: &SqliteRow) -> Result<StoredEvent, StoreError> {
     })
 }
 
-fn counted(row: &SqliteRow, request: &CountRequest<'_>) -> Result<Counted, StoreError> {
-    let mut at = 0;
+/// A row of counts, from a column on.
+pub fn counted(row: &SqliteRow, mut at: usize, request: &CountRequest<'_>) -> Result<Counted, StoreError> {
     let mut bucket = None;
     if request.bucket.is_some() {
         bucket = Some(row.try_get(at).map_err(failed)?);

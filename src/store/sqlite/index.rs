@@ -1,0 +1,136 @@
+//! Reading the index from SQLite.
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
+
+use async_trait::async_trait;
+use sqlx::{
+    ConnectOptions as _, Row as _,
+    sqlite::{SqliteRow, SqliteSynchronous},
+};
+
+use super::{
+    super::{
+        Counted, IndexReads, IndexWriter, Live, LogName, Moment, PageRequest, RollupRequest, StoreError,
+        Times, broken, from_sql, sql, to_sql,
+    },
+    DIALECT, SqliteStore, failed, index_write, options,
+    read::{counted, fetch},
+    within,
+};
+use crate::index::{FORMAT, Key, Row, chores::RunId};
+
+#[async_trait]
+impl IndexReads for SqliteStore {
+    async fn live_runs(&self, log: &LogName, positions: &Range<u64>) -> Result<Live, StoreError> {
+        let query = sqlx::query(include_str!("index_live.sql"))
+            .bind(log.as_str())
+            .bind(i64::from(FORMAT))
+            .bind(to_sql(positions.start))
+            .bind(to_sql(positions.end));
+        let mut live = Live::default();
+        for row in within(query.fetch_all(&self.readers)).await? {
+            live.indexed = from_sql(row.try_get(0).map_err(failed)?)?;
+            let level: Option<i64> = row.try_get(1).map_err(failed)?;
+            let first: Option<i64> = row.try_get(2).map_err(failed)?;
+            if let (Some(level), Some(first)) = (level, first) {
+                live.runs.push(RunId { level: self::level(level)?, first: from_sql(first)? });
+            }
+        }
+        Ok(live)
+    }
+
+    async fn index_rows(
+        &self,
+        log: &LogName,
+        wanted: &[(RunId, Vec<Key>)],
+    ) -> Result<Vec<Option<Vec<Row>>>, StoreError> {
+        let keys = (0_usize..).zip(wanted).flat_map(|(at, (run, keys))| {
+            keys.iter()
+                .map(move |key| format!("[{at},{},{},{},{}]", run.level, run.first, key.kind as u8, key.key))
+        });
+        let keys = format!("[{}]", keys.collect::<Vec<_>>().join(","));
+        let query = sqlx::query(include_str!("index_lookup.sql")).bind(log.as_str()).bind(keys);
+        let mut found: BTreeMap<usize, Vec<Row>> = BTreeMap::new();
+        for row in within(query.fetch_all(&self.readers)).await? {
+            let at: i64 = row.try_get(0).map_err(failed)?;
+            let rows = found.entry(usize::try_from(at).map_err(broken)?).or_default();
+            if let Some(data) = row.try_get(3).map_err(failed)? {
+                let kind: i64 = row.try_get(1).map_err(failed)?;
+                let key = from_sql(row.try_get(2).map_err(failed)?)?;
+                rows.push(Row { key: Key { kind: index_write::kind(kind)?, key }, data });
+            }
+        }
+        Ok((0..wanted.len()).map(|at| found.remove(&at)).collect())
+    }
+
+    async fn segments(
+        &self,
+        log: &LogName,
+        positions: &Range<u64>,
+        occurred: Times,
+        received: Times,
+    ) -> Result<Vec<Range<u64>>, StoreError> {
+        let query = sqlx::query(include_str!("index_segments.sql"))
+            .bind(log.as_str())
+            .bind(to_sql(positions.start))
+            .bind(to_sql(positions.end))
+            .bind(occurred.from)
+            .bind(occurred.to)
+            .bind(received.from)
+            .bind(received.to);
+        let rows = within(query.fetch_all(&self.readers)).await?;
+        let number = |row: &SqliteRow, at: usize| from_sql(row.try_get(at).map_err(failed)?);
+        rows.iter().map(|row| Ok(number(row, 0)?..number(row, 1)?)).collect()
+    }
+
+    async fn moments(&self, page: &PageRequest<'_>) -> Result<Vec<Moment>, StoreError> {
+        fetch(&self.readers, sql::moments(DIALECT, page)).await?.iter().map(moment).collect()
+    }
+
+    async fn down(
+        &self,
+        log: &LogName,
+        below: Moment,
+        until: i64,
+        events: u32,
+    ) -> Result<Option<Moment>, StoreError> {
+        let query = sqlx::query(include_str!("down.sql"))
+            .bind(log.as_str())
+            .bind(below.0)
+            .bind(to_sql(below.1))
+            .bind(until)
+            .bind(i64::from(events.saturating_sub(1)));
+        within(query.fetch_optional(&self.readers)).await?.as_ref().map(moment).transpose()
+    }
+
+    async fn rollup(&self, request: &RollupRequest<'_>) -> Result<(u64, Vec<Counted>), StoreError> {
+        let rows = fetch(&self.readers, sql::rollup(DIALECT, request)).await?;
+        let mut indexed = 0;
+        let mut all = Vec::with_capacity(rows.len());
+        let count = 1 + request.count.group_by.len() + usize::from(request.count.bucket.is_some());
+        for row in rows {
+            indexed = from_sql(row.try_get(0).map_err(failed)?)?;
+            if row.try_get::<Option<i64>, _>(count).map_err(failed)?.is_some() {
+                all.push(counted(&row, 1, &request.count)?);
+            }
+        }
+        Ok((indexed, all))
+    }
+
+    async fn index_writer(&self) -> Result<Box<dyn IndexWriter>, StoreError> {
+        let connection = options(&self.path)
+            // The next append's commit puts on the disk what came before it.
+            .synchronous(SqliteSynchronous::Normal)
+            .connect()
+            .await
+            .map_err(failed)?;
+        Ok(Box::new(index_write::SqliteIndexWriter::new(connection, Arc::clone(&self.writer))))
+    }
+}
+
+fn level(level: i64) -> Result<u32, StoreError> {
+    u32::try_from(level).map_err(broken)
+}
+
+fn moment(row: &SqliteRow) -> Result<Moment, StoreError> {
+    Ok((row.try_get(0).map_err(failed)?, from_sql(row.try_get(1).map_err(failed)?)?))
+}
