@@ -31,6 +31,7 @@ mod count_events;
 mod docs_configuration;
 mod docs_errors;
 mod docs_grpcurl;
+mod docs_queries;
 mod documents;
 mod drain;
 mod examples;
