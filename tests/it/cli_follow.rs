@@ -124,6 +124,26 @@ fn a_server_that_goes_away_and_a_time_that_is_up_print_the_command_that_continue
     }
 }
 
+/// Ctrl-C cannot reach a command that waits for the reader of its output; a second one ends it.
+#[test]
+fn a_second_ctrl_c_ends_a_command_that_hangs_in_a_write() {
+    let event = Event { actor: "x".repeat(1 << 20), ..Event::default() };
+    let event = Step::Say(message("token", Payload::Event(event)));
+    let server = Scripted::start(vec![event; 20]);
+    let mut command = server.cli(&["query", "--follow"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary");
+    let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+    // From here on nobody reads: the second event of a MiB fills the pipe.
+    out.read_line(&mut String::new()).expect("a line");
+    for _ in 0..2 {
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        assert!(child.try_wait().expect("the child").is_none(), "one is not enough, and it has not ended");
+        let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    }
+    assert_eq!(child.wait().expect("the child").code(), Some(130));
+}
+
 #[test]
 fn following_into_a_closed_pipe_ends_quietly() {
     let Step::Say(repeated) = event(1) else { unreachable!() };
@@ -152,6 +172,8 @@ fn explain_prints_the_filter_and_the_plan_and_nothing_else() {
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     assert_eq!(ran.out, "filter: code = \"20018\"\nplan:\n  first\n  second\n");
     assert!(server.request().explain);
+    let ran = run(&mut server.cli(&["query", "--explain", "-o", "json"]), "");
+    assert_eq!(ran.json()["plan"], "first\nsecond");
     let ran = Scripted::start(vec![event(1), summary(1, EndReason::Complete)]);
     let ran = run(&mut ran.cli(&["query", "--explain"]), "");
     assert!(ran.code == 1 && ran.out.is_empty() && ran.err.contains("does not explain"), "{ran:?}");

@@ -70,10 +70,10 @@ pub async fn run(args: BenchQueryArgs) -> Result<Exit, Failure> {
     };
     let seconds = elapsed.as_secs_f64().max(f64::EPSILON);
     let mut report = Report::default();
-    report.number("events_per_second", (messages - 1) as f64 / seconds, 0);
+    report.number("events_per_second", summary.returned as f64 / seconds, 0);
     report.number("mb_per_second", bytes as f64 / 1e6 / seconds, 1);
     report.number("first_event_ms", first_after.unwrap_or_default().as_secs_f64() * 1e3, 2);
-    report.set("events", messages - 1);
+    report.set("events", summary.returned);
     report.set("scanned", summary.scanned);
     report.number("seconds", seconds, 2);
     report.print(args.report)?;
