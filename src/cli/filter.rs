@@ -31,6 +31,9 @@ pub struct FilterArgs {
     /// Outcome; repeatable.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub outcome: Vec<Outcome>,
+    /// What went wrong or was refused: the outcomes failure and denied.
+    #[arg(long, conflicts_with = "outcome")]
+    pub failures: bool,
     /// Producer that sent the event; repeatable.
     #[arg(long)]
     pub producer: Vec<String>,
@@ -64,6 +67,10 @@ pub struct FilterArgs {
     /// Text anywhere in the code, name, category, actor, subject, device, correlation id or attributes.
     #[arg(long)]
     pub text: Option<String>,
+    /// Expression of the filter language, which must hold too, for example 'code = 20018 AND NOT actor = "cms-1"'.
+    /// OR binds tighter than AND.
+    #[arg(long = "where", value_name = "EXPR")]
+    pub expression: Option<String>,
 }
 
 impl FilterArgs {
@@ -73,7 +80,7 @@ impl FilterArgs {
             families: self.family.iter().map(|it| it.proto() as i32).collect(),
             codes: self.code.clone(),
             categories: self.category.clone(),
-            outcomes: self.outcome.iter().map(|it| it.proto() as i32).collect(),
+            outcomes: self.outcomes().map(|it| it.proto() as i32).collect(),
             producers: self.producer.clone(),
             actor: one("--actor", self.actor.as_deref())?,
             subject: one("--subject", self.subject.as_deref())?,
@@ -93,6 +100,16 @@ impl FilterArgs {
                 .collect(),
             text: one("--text", self.text.as_deref())?,
         })
+    }
+
+    /// The expression of `--where`, which the server joins to the filter; empty for none.
+    pub fn expression(&self) -> Result<String, Failure> {
+        one("--where", self.expression.as_deref().map(str::trim))
+    }
+
+    fn outcomes(&self) -> impl Iterator<Item = Outcome> {
+        let failures: &[Outcome] = if self.failures { &[Outcome::Failure, Outcome::Denied] } else { &[] };
+        self.outcome.iter().chain(failures).copied()
     }
 }
 
@@ -194,6 +211,15 @@ mod tests {
     #[test]
     fn an_unset_shell_variable_does_not_match_everything() {
         assert!(filter(&["--device", ""]).is_err());
+        let args = FilterArgs { expression: Some("  ".to_owned()), ..FilterArgs::default() };
+        assert!(args.expression().is_err());
+    }
+
+    #[test]
+    fn failures_are_two_outcomes_and_go_with_no_others() {
+        let expected = EventFilter { outcomes: vec![3, 4], ..EventFilter::default() };
+        assert_eq!(filter(&["--failures"]), Ok(expected));
+        assert!(filter(&["--failures", "--outcome", "denied"]).is_err());
     }
 
     #[test]

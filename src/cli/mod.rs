@@ -14,6 +14,7 @@ mod exit;
 mod explain;
 mod failure;
 mod filter;
+mod interrupt;
 mod names;
 mod output;
 mod producers;

@@ -68,6 +68,16 @@ pub fn proto(instant: Timestamp) -> pbjson_types::Timestamp {
     }
 }
 
+/// The contract's form of a span.
+pub fn proto_span(span: Duration) -> pbjson_types::Duration {
+    pbjson_types::Duration {
+        // `span` counts milliseconds in 64 bits, so its seconds always fit.
+        seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+        // Below 1,000,000,000.
+        nanos: i32::try_from(span.subsec_nanos()).unwrap_or_default(),
+    }
+}
+
 /// RFC 3339 in UTC with the digits that are there; empty for an absent or impossible instant.
 pub fn rfc3339(instant: Option<&pbjson_types::Timestamp>) -> String {
     of(instant).map_or_else(String::new, |it| it.to_string())
@@ -82,7 +92,12 @@ pub fn column(instant: Option<&pbjson_types::Timestamp>) -> String {
 /// `0s` for one that is still to come by this machine's clock.
 pub fn ago(instant: Option<&pbjson_types::Timestamp>, now: Timestamp) -> String {
     let Some(instant) = of(instant) else { return String::new() };
-    let seconds = u64::try_from(now.duration_since(instant).as_secs()).unwrap_or_default();
+    short(now.duration_since(instant).as_secs())
+}
+
+/// A number of seconds with its two largest units: `3d4h`, `2m5s`; `0s` for a negative one.
+pub fn short(seconds: i64) -> String {
+    let seconds = u64::try_from(seconds).unwrap_or_default();
     let (m, h, d) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     let (large, small) = match (d, h, m) {
         (0, 0, 0) => ((seconds, "s"), (0, "")),

@@ -75,17 +75,22 @@ pub fn tool(variable: &str, name: &str) -> PathBuf {
 /// Runs a command of a document in the root of the project, as a user's shell would, against `server`.
 /// Both output streams come as one text.
 pub fn shell(command: &str, server: &Server) -> (Output, String) {
-    let script = format!(
-        "exec 2>&1\ngrpcurl() {{ \"$CHANCERY_TEST_GRPCURL\" \"$@\"; }}\n{}",
-        command.replace("localhost:50051", &server.address)
-    );
-    let output = Command::new("sh")
+    let output = shell_command(&format!("exec 2>&1\n{command}"), server).output().expect("sh");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output, text)
+}
+
+/// The same, not yet run.
+pub fn shell_command(command: &str, server: &Server) -> Command {
+    let tools =
+        "grpcurl() { \"$CHANCERY_TEST_GRPCURL\" \"$@\"; }\nchancery() { \"$CHANCERY_TEST_BINARY\" \"$@\"; }";
+    let script = format!("{tools}\n{}", command.replace("localhost:50051", &server.address));
+    let mut shell = Command::new("sh");
+    shell
         .args(["-c", &script])
         .current_dir(root())
         .env("CHANCERY_TEST_GRPCURL", tool("CHANCERY_TEST_GRPCURL", "grpcurl"))
-        .env("CHANCERY_SERVER", server.url())
-        .output()
-        .expect("sh");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    (output, text)
+        .env("CHANCERY_TEST_BINARY", env!("CARGO_BIN_EXE_chancery"))
+        .env("CHANCERY_SERVER", server.url());
+    shell
 }

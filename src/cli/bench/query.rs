@@ -64,6 +64,7 @@ pub async fn run(args: BenchQueryArgs) -> Result<Exit, Failure> {
     let request = QueryRequest {
         log: args.filter.log.clone(),
         filter: Some(args.filter.filter(ambient::now())?),
+        r#where: args.filter.expression()?,
         limit: args.limit,
         ..QueryRequest::default()
     };

@@ -64,6 +64,6 @@ mod tests {
                 csv.flush()
             });
         assert!(written.is_ok());
-        assert_eq!(out.text(), "a,b\n\"'=1,\"\"x\"\"\\u{a}\",-1\n");
+        assert_eq!(out.text(), "a,b\n\"'=1,\"\"x\"\"\n\",-1\n");
     }
 }

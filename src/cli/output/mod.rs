@@ -7,6 +7,7 @@ pub mod csv;
 pub mod escape;
 pub mod event;
 pub mod json;
+pub mod look;
 pub mod table;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
@@ -15,8 +16,8 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use self::csv::{Cell, CsvWriter};
-pub use self::table::Column;
 use self::table::TableWriter;
+pub use self::{look::Look, table::Column};
 
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -80,13 +81,13 @@ pub enum Sink {
 impl Sink {
     /// A sink on standard output.
     pub fn stdout(format: Format, layout: Layout) -> io::Result<Self> {
-        Self::new(format, layout, stdout(), table::terminal_width())
+        Self::new(format, layout, stdout(), Look::stdout())
     }
 
-    /// A sink on any writer. `width` is that of the terminal, in characters.
-    pub fn new(format: Format, layout: Layout, mut out: Out, width: Option<u16>) -> io::Result<Self> {
+    /// A sink on any writer. Only tables have a look.
+    pub fn new(format: Format, layout: Layout, mut out: Out, look: Look) -> io::Result<Self> {
         Ok(match format {
-            Format::Table => Self::Table(TableWriter::new(out, layout.table, width)),
+            Format::Table => Self::Table(TableWriter::new(out, layout.table, look)),
             Format::Json => {
                 out.write_all(b"[")?;
                 Self::Json(out, false)
@@ -113,10 +114,10 @@ impl Sink {
         }
     }
 
-    /// Hands what is complete to the reader. A table keeps its unfinished page.
+    /// Hands what is there to the reader.
     pub fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::Table(_) => Ok(()),
+            Self::Table(table) => table.flush(),
             Self::Json(out, _) | Self::Ndjson(out) => out.flush(),
             Self::Csv(csv) => csv.flush(),
         }
@@ -133,10 +134,8 @@ impl Sink {
     /// Ends the output early. A JSON array stays open on purpose: whoever reads the file later must not
     /// take a part for the whole.
     pub fn cut_off(mut self) -> io::Result<()> {
-        match &mut self {
-            Self::Table(table) => table.finish()?,
-            Self::Json(out, _) => out.write_all(b"\n")?,
-            Self::Ndjson(_) | Self::Csv(_) => {}
+        if let Self::Json(out, _) = &mut self {
+            out.write_all(b"\n")?;
         }
         self.flush()
     }

@@ -35,11 +35,18 @@ pub fn command(args: &QueryArgs, filter: &EventFilter, token: &str, limit: u64) 
         line.flag("attribute", &format!("{}={}", it.name, it.value));
     }
     line.text("text", &filter.text);
+    line.text("where", args.filter.expression.as_deref().unwrap_or_default());
     if let Some(order) = args.order.to_possible_value() {
         line.flag("order", order.get_name());
     }
     if limit > 0 {
         line.flag("limit", &limit.to_string());
+    }
+    if args.follow {
+        line.0.push_str(" --follow");
+    }
+    if let Some(lasting) = args.lasting {
+        line.flag("for", &format!("{}ms", lasting.as_millis()));
     }
     if let Some(format) = args.output.and_then(|it| it.to_possible_value()) {
         line.flag("output", format.get_name());
@@ -97,20 +104,34 @@ mod tests {
         query: QueryArgs,
     }
 
+    fn again(flags: &[&str]) -> Result<String, String> {
+        let flags = std::iter::once(&"test").chain(flags);
+        let args = Flags::try_parse_from(flags).map(|it| it.query).map_err(|error| error.to_string())?;
+        let now = jiff::Timestamp::new(7200, 0).map_err(|error| error.to_string())?;
+        let filter = args.filter.filter(now).map_err(|failure| failure.to_string())?;
+        Ok(command(&args, &filter, "t=", 5))
+    }
+
     #[test]
     fn relative_times_become_absolute_and_words_are_quoted() {
-        let flags = ["test", "--since=1h", "--actor=it's me", "--code=A,B", "--order=occurred-desc"];
-        let args = Flags::try_parse_from(flags).map(|it| it.query).map_err(|error| error.to_string());
-        let line = args.and_then(|args| {
-            let now = jiff::Timestamp::new(7200, 0).map_err(|error| error.to_string())?;
-            let filter = args.filter.filter(now).map_err(|failure| failure.to_string())?;
-            Ok(command(&args, &filter, "t=", 5))
-        });
+        let flags = ["--since=1h", "--actor=it's me", "--code=A,B", "--order=occurred-desc"];
         assert_eq!(
-            line.as_deref(),
+            again(&flags).as_deref(),
             Ok(
                 "chancery query --log=main --code=A --code=B --actor='it'\\''s me' --since=1970-01-01T01:00:00Z \
                 --order=occurred-desc --limit=5 --resume-token=t="
+            )
+        );
+    }
+
+    #[test]
+    fn an_expression_and_the_way_of_reading_are_carried_on() {
+        let flags = ["--failures", "--where=code = 1 AND NOT actor:*", "-f", "--for=1m30s", "-o=csv"];
+        assert_eq!(
+            again(&flags).as_deref(),
+            Ok(
+                "chancery query --log=main --outcome=failure --outcome=denied --where='code = 1 AND NOT actor:*' \
+                --order=position-asc --limit=5 --follow --for=90000ms --output=csv --resume-token=t="
             )
         );
     }

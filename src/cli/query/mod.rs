@@ -1,16 +1,17 @@
 //! `chancery query`: streams the events that match a filter to standard output.
 //!
 //! Does: one Query call, printed as it arrives; the summary on standard error; how to continue when the
-//! stream broke off. Does not: buffer the answer, or continue by itself: whoever pipes the output decides
-//! whether a part is worth keeping.
+//! stream broke off or was ended. Does not: buffer the answer, or continue by itself: whoever pipes the output
+//! decides whether a part is worth keeping.
 mod again;
+mod explain;
+mod stream;
 
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use futures::FutureExt as _;
-use tonic::{Status, Streaming};
 
+use self::stream::{Ended, Progress};
 use super::{
     ambient,
     connect::ConnectArgs,
@@ -18,14 +19,11 @@ use super::{
     explain::Explained,
     failure::Failure,
     filter::FilterArgs,
+    interrupt::Interrupt,
     output::{Format, Sink, escape::visible, event, say, stdout_is_terminal},
+    time,
 };
-use crate::proto::v1::{
-    EndReason, EventFilter, Order, QueryRequest, QueryResponse, QuerySummary, query_response::Payload,
-};
-
-/// After this long without a message, what is buffered is shown.
-const IDLE: Duration = Duration::from_millis(200);
+use crate::proto::v1::{EndReason, EventFilter, Order, QueryRequest, QuerySummary};
 
 /// Flags of `chancery query`.
 #[derive(Args, Clone, Debug)]
@@ -40,15 +38,24 @@ pub struct QueryArgs {
     /// At most this many events; 0 for all.
     #[arg(long, default_value_t = 0, value_name = "N")]
     limit: u64,
+    /// Go on with events as they are committed, until Ctrl-C.
+    #[arg(short, long)]
+    follow: bool,
+    /// End after this long, like 30s or 5m.
+    #[arg(long = "for", value_name = "SPAN", value_parser = lasting)]
+    lasting: Option<Duration>,
     /// Continue where an earlier query with the same log, filter and order stopped.
     #[arg(long, value_name = "TOKEN")]
     resume_token: Option<String>,
+    /// Run nothing: print how the server reads the filter, and how it would find the events.
+    #[arg(long)]
+    explain: bool,
     /// Output format. Default: table on a terminal, ndjson elsewhere.
     #[arg(short, long, value_enum)]
     output: Option<Format>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OrderFlag {
     PositionAsc,
     PositionDesc,
@@ -65,114 +72,108 @@ impl OrderFlag {
     }
 }
 
-/// What has come of a stream so far.
-#[derive(Debug, Default)]
-struct Progress {
-    token: String,
-    returned: u64,
-    summary: Option<QuerySummary>,
-}
-
 /// Runs the command.
 pub async fn run(args: QueryArgs) -> Result<Exit, Failure> {
+    if args.follow && args.order != OrderFlag::PositionAsc {
+        return Err(Failure::Usage("--follow goes with --order position-asc only".to_owned()));
+    }
     let filter = args.filter.filter(ambient::now())?;
-    let format = args.output.unwrap_or(if stdout_is_terminal() { Format::Table } else { Format::Ndjson });
+    let request = request(&args, &filter)?;
     let connection = args.connect.open().await?;
-    let request = QueryRequest {
-        log: args.filter.log.clone(),
-        filter: Some(filter.clone()),
-        order: args.order.proto() as i32,
-        limit: args.limit,
-        resume_token: args.resume_token.clone().unwrap_or_default(),
-        ..QueryRequest::default()
-    };
     let stream = connection.audit().query(request).await?.into_inner();
-
+    if args.explain {
+        return explain::run(stream, args.output).await;
+    }
+    // Only a query that does not end by itself needs a way to be ended well.
+    let interrupt = if args.follow { Interrupt::watch()? } else { Interrupt::never() };
+    let format = args.output.unwrap_or(if stdout_is_terminal() { Format::Table } else { Format::Ndjson });
     let mut sink = Sink::stdout(format, event::layout())?;
     let mut progress = Progress::default();
-    match (pump(stream, &mut sink, &mut progress).await, &progress.summary) {
-        (Ok(()), Some(summary)) => {
+    let cause = match (stream::print(stream, &interrupt, &mut sink, &mut progress).await?, &progress.summary)
+    {
+        (Ended::Interrupted, _) => {
             sink.finish()?;
-            report(&args, &filter, &progress.token, summary);
-            Ok(Exit::Done)
+            stopped(&args, &filter, &progress);
+            return Ok(Exit::Done);
         }
-        (Err(Failure::Call(status)), _) if progress.token.is_empty() => Err(Failure::Call(status)),
-        (Err(Failure::Call(status)), _) => {
-            sink.cut_off()?;
-            Err(broken_off(&args, &filter, &progress, &Explained::of_call(&status).to_string()))
+        (Ended::Failed(status), _) if progress.token.is_empty() => return Err(Failure::Call(status)),
+        (Ended::Failed(status), _) => Explained::of_call(&status).to_string(),
+        (Ended::ByServer, None) => "the server ended it without a summary".to_owned(),
+        (Ended::ByServer, Some(summary)) if summary.end_reason() == EndReason::Drain => {
+            "the server is shutting down".to_owned()
         }
-        (Err(failure), _) => Err(failure),
-        (Ok(()), None) => {
-            sink.cut_off()?;
-            Err(broken_off(&args, &filter, &progress, "the server ended it without a summary"))
+        (Ended::ByServer, Some(summary)) => {
+            sink.finish()?;
+            report(&args, &filter, &progress, summary);
+            return Ok(Exit::Done);
         }
-    }
-}
-
-/// Prints events until the stream ends. Only the server's end is `Failure::Call`.
-async fn pump(
-    mut stream: Streaming<QueryResponse>,
-    sink: &mut Sink,
-    progress: &mut Progress,
-) -> Result<(), Failure> {
-    while let Some(message) = next(&mut stream, sink).await? {
-        progress.token = message.resume_token;
-        match message.payload {
-            Some(Payload::Event(event)) => {
-                sink.put(&event::EventRecord(&event))?;
-                progress.returned += 1;
-            }
-            Some(Payload::Summary(summary)) => progress.summary = Some(summary),
-            // A payload newer than this client; the token still moves on.
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// The next message. While messages are ready no timer is armed: at 100,000 events a second it would
-/// show.
-async fn next(
-    stream: &mut Streaming<QueryResponse>,
-    sink: &mut Sink,
-) -> Result<Option<QueryResponse>, Failure> {
-    let received: Result<_, Status> = match stream.message().now_or_never() {
-        Some(received) => received,
-        None => match tokio::time::timeout(IDLE, stream.message()).await {
-            Ok(received) => received,
-            Err(_) => {
-                sink.flush()?;
-                stream.message().await
-            }
-        },
     };
-    Ok(received?)
+    sink.cut_off()?;
+    Err(broken_off(&args, &filter, &progress, &cause))
 }
 
-fn report(args: &QueryArgs, filter: &EventFilter, token: &str, summary: &QuerySummary) {
-    let limited = summary.end_reason == EndReason::Limit as i32;
+fn request(args: &QueryArgs, filter: &EventFilter) -> Result<QueryRequest, Failure> {
+    Ok(QueryRequest {
+        log: args.filter.log.clone(),
+        filter: Some(filter.clone()),
+        r#where: args.filter.expression()?,
+        order: args.order.proto() as i32,
+        limit: args.limit,
+        follow: args.follow,
+        resume_token: args.resume_token.clone().unwrap_or_default(),
+        max_duration: args.lasting.map(time::proto_span),
+        explain: args.explain,
+    })
+}
+
+fn report(args: &QueryArgs, filter: &EventFilter, progress: &Progress, summary: &QuerySummary) {
+    let (how, more) = match summary.end_reason() {
+        EndReason::Limit => ("the limit; there may be more", Some(args.limit)),
+        EndReason::MaxDuration => ("the time is up; there may be more", Some(left(args, progress))),
+        _ => ("complete", None),
+    };
     say(&format!(
-        "{} events, {}; looked at {} of the {} positions of the log",
-        summary.returned,
-        if limited { "the limit; there may be more" } else { "complete" },
-        summary.scanned,
-        summary.head_position,
+        "{} events, {how}; looked at {} of the {} positions of the log",
+        summary.returned, summary.scanned, summary.head_position,
     ));
     if !summary.filter.is_empty() {
         say(&format!("filter: {}", visible(&summary.filter)));
     }
-    if limited && !token.is_empty() {
-        say(&format!("more: {}", again::command(args, filter, token, args.limit)));
+    if progress.token.is_empty() {
+        return;
+    }
+    // Whoever reads part by part needs the place after the last part too: the next one begins there.
+    let in_parts = args.limit > 0 || args.resume_token.is_some();
+    if let Some(limit) = more {
+        say(&format!("more: {}", again::command(args, filter, &progress.token, limit)));
+    } else if in_parts && args.order == OrderFlag::PositionAsc {
+        say(&format!("later: {}", again::command(args, filter, &progress.token, args.limit)));
+    }
+}
+
+fn stopped(args: &QueryArgs, filter: &EventFilter, progress: &Progress) {
+    say(&format!("{} events, ended by a signal; there may be more", progress.returned));
+    if !progress.token.is_empty() {
+        say(&format!("more: {}", again::command(args, filter, &progress.token, left(args, progress))));
     }
 }
 
 fn broken_off(args: &QueryArgs, filter: &EventFilter, progress: &Progress, cause: &str) -> Failure {
-    // A limit that was reached exactly as the stream broke must not turn into 0, which means all.
-    let left = if args.limit == 0 { 0 } else { args.limit.saturating_sub(progress.returned).max(1) };
     Failure::BrokenOff(format!(
         "the stream broke off after {} events: {cause}\nlast resume token: {}\ncontinue with: {}",
         progress.returned,
         visible(&progress.token),
-        again::command(args, filter, &progress.token, left),
+        again::command(args, filter, &progress.token, left(args, progress)),
     ))
+}
+
+/// What is left of the limit. One that was reached exactly as the stream ended must not turn into 0, which means
+/// all.
+fn left(args: &QueryArgs, progress: &Progress) -> u64 {
+    if args.limit == 0 { 0 } else { args.limit.saturating_sub(progress.returned).max(1) }
+}
+
+fn lasting(text: &str) -> Result<Duration, String> {
+    let span = time::span(text)?;
+    if span.is_zero() { Err("a query lasts longer than that".to_owned()) } else { Ok(span) }
 }

@@ -5,12 +5,15 @@ pub mod cluster;
 pub mod database;
 pub mod events;
 pub mod guarded;
+pub mod live;
 pub mod log;
 pub mod metrics;
 pub mod postgres;
 pub mod producers;
+pub mod scripted;
 pub mod server;
 pub mod stream;
+pub mod terminal;
 pub mod types;
 pub mod writers;
 

@@ -1,11 +1,15 @@
 //! `chancery count`: how many events match a filter, by group and time bucket.
 //!
-//! Does: one CountEvents call and its rows. Does not: count anything itself.
+//! Does: one CountEvents call and its rows; bars and sparklines on a terminal. Does not: count anything itself.
+mod chart;
+mod terminal;
+
 use std::{io::Write as _, time::Duration};
 
 use clap::Args;
 use serde::{Serialize, Serializer};
 
+use self::terminal::Asked;
 use super::{
     ambient,
     connect::ConnectArgs,
@@ -13,10 +17,10 @@ use super::{
     failure::Failure,
     filter::FilterArgs,
     names,
-    output::{self, Column, Format, Layout, Record, Sink, csv::Cell, json, say},
+    output::{self, Column, Format, Layout, Look, Record, Sink, csv::Cell, json, say, table::TableWriter},
     time,
 };
-use crate::proto::v1::{CountEventsRequest, CountRow, EventFamily, Outcome};
+use crate::proto::v1::{CountEventsRequest, CountRow, EventFamily, EventFilter, Outcome};
 
 /// Flags of `chancery count`.
 #[derive(Args, Clone, Debug)]
@@ -32,7 +36,7 @@ pub struct CountArgs {
     /// Also group by time, in buckets of this width in whole seconds, like 1h.
     #[arg(long, value_name = "SPAN", value_parser = bucket)]
     bucket: Option<Duration>,
-    /// Output format.
+    /// Output format. A table on a terminal has bars, or with groups and buckets a sparkline a group.
     #[arg(short, long, value_enum, default_value = "table")]
     output: Format,
 }
@@ -42,14 +46,11 @@ pub async fn run(args: CountArgs) -> Result<Exit, Failure> {
     let request = CountEventsRequest {
         log: args.filter.log.clone(),
         filter: Some(args.filter.filter(ambient::now())?),
+        r#where: args.filter.expression()?,
         group_by: args.by.clone(),
-        bucket: args.bucket.map(|it| pbjson_types::Duration {
-            // `bucket` has checked that it fits.
-            seconds: i64::try_from(it.as_secs()).unwrap_or(i64::MAX),
-            nanos: 0,
-        }),
-        ..CountEventsRequest::default()
+        bucket: args.bucket.map(time::proto_span),
     };
+    let asked = asked(&args, request.filter.as_ref());
     let connection = args.connect.open().await?;
     let answer = connection.unary(connection.audit().count_events(request)).await?;
 
@@ -61,35 +62,54 @@ pub async fn run(args: CountArgs) -> Result<Exit, Failure> {
         out.flush()?;
         return Ok(Exit::Done);
     }
-    let mut sink = Sink::stdout(args.output, layout(&args))?;
-    for row in &answer.rows {
-        sink.put(&CountLine { row, by: &args.by, bucketed: args.bucket.is_some() })?;
+    let bucketed = args.bucket.is_some();
+    let lines: Vec<_> = answer.rows.iter().map(|row| CountLine { row, by: &args.by, bucketed }).collect();
+    let columns = columns(&args.by, bucketed);
+    let look = Look::stdout();
+    match (args.output, look.width) {
+        (Format::Table, Some(width)) => {
+            let drawn = terminal::draw(columns, &lines, asked, width);
+            let mut table = TableWriter::new(output::stdout(), drawn.columns, look);
+            drawn.rows.into_iter().try_for_each(|row| table.row(row))?;
+            table.flush()?;
+        }
+        (format, _) => {
+            let mut sink = Sink::stdout(format, Layout { table: columns, csv: headers(&args) })?;
+            lines.iter().try_for_each(|line| sink.put(line))?;
+            sink.finish()?;
+        }
     }
-    sink.finish()?;
-    if args.output == Format::Table {
-        let mut out = output::stdout();
-        writeln!(out, "total {}", answer.total)?;
-        out.flush()?;
-    } else {
-        // A total among the rows would be counted again by whoever sums the column.
-        say(&format!("total {}", answer.total));
-    }
+    // Among the rows it would be counted again by whoever sums the column.
+    say(&format!("total {}", answer.total));
     Ok(Exit::Done)
 }
 
-fn layout(args: &CountArgs) -> Layout {
-    let mut layout = Layout { table: Vec::new(), csv: Vec::new() };
-    if args.bucket.is_some() {
-        layout.table.push(Column::fixed("from (UTC)"));
-        layout.csv.push("bucket_start".to_owned());
+/// The parts of the request that a chart is about.
+fn asked(args: &CountArgs, filter: Option<&EventFilter>) -> Asked {
+    let range = filter.and_then(|it| it.occurred.as_ref());
+    let seconds = |it: &pbjson_types::Timestamp| it.seconds;
+    Asked {
+        bucket: args.bucket.and_then(|it| i64::try_from(it.as_secs()).ok()),
+        since: range.and_then(|it| it.start.as_ref()).map(seconds),
+        // A bound inside a second belongs to that second's bucket.
+        until: range
+            .and_then(|it| it.end.as_ref())
+            .map(|it| it.seconds.saturating_add(i64::from(it.nanos > 0))),
     }
-    for key in &args.by {
-        layout.table.push(Column::text(key));
-        layout.csv.push(key.clone());
-    }
-    layout.table.push(Column::number("count"));
-    layout.csv.push("count".to_owned());
-    layout
+}
+
+fn columns(by: &[String], bucketed: bool) -> Vec<Column> {
+    let bucket = bucketed.then(|| Column::fixed("from (UTC)"));
+    let keys = by.iter().map(|key| match key.as_str() {
+        "outcome" => Column::outcome(key),
+        key => Column::text(key),
+    });
+    bucket.into_iter().chain(keys).chain([Column::number("count")]).collect()
+}
+
+fn headers(args: &CountArgs) -> Vec<String> {
+    let bucket = args.bucket.map(|_| "bucket_start");
+    bucket.into_iter().chain(args.by.iter().map(String::as_str)).chain(["count"]).map(str::to_owned).collect()
 }
 
 struct CountLine<'a> {
@@ -99,6 +119,11 @@ struct CountLine<'a> {
 }
 
 impl CountLine<'_> {
+    /// First second of the bucket; 0 without one.
+    fn bucket(&self) -> i64 {
+        self.row.bucket_start.as_ref().map_or(0, |it| it.seconds)
+    }
+
     /// The values of the groups, with the words that the filter flags take.
     fn groups(&self) -> impl Iterator<Item = String> {
         self.by.iter().map(|key| {
