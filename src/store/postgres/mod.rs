@@ -31,8 +31,11 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 pub(super) const DIALECT: Dialect =
     Dialect { find: "strpos", lower: ("lower((", ") COLLATE \"C\")"), character: "chr", lists: Lists::Array };
 
-/// Connections for reading.
-const READERS: u32 = 8;
+/// Connections for reading by key, and how long a request waits for one.
+const READERS: (u32, Duration) = (4, Duration::from_secs(5));
+/// Connections for pages and counts of queries. They take their time, and wait for each other in line; what is
+/// read by key must not stand in it.
+const SCANNERS: (u32, Duration) = (6, Duration::from_secs(30));
 /// How long a read may take: a little longer than the server's own statement timeout.
 const READ_LIMIT: Duration = Duration::from_secs(65);
 
@@ -50,6 +53,7 @@ const BY_KEY: [(&str, &str); 4] = [
 pub struct PostgresStore {
     options: PgConnectOptions,
     readers: PgPool,
+    scanners: PgPool,
     /// One connection for the readiness check and the heads of followed logs alone: slow queries on every
     /// other one must not make the server look dead, nor followers late.
     sentinel: PgPool,
@@ -75,9 +79,11 @@ impl PostgresStore {
         // Alone first: a pool would wait, and then say that it timed out and not why.
         let first = options.connect().await.map_err(failed)?;
         sqlx::Connection::close(first).await.map_err(failed)?;
-        let readers = pool(READERS, options.clone().options(BY_KEY)).await.map_err(failed)?;
-        let sentinel = pool(1, options.clone()).await.map_err(failed)?;
-        Ok(Self { options, readers, sentinel })
+        let by_key = options.clone().options(BY_KEY);
+        let readers = pool(READERS, by_key.clone()).await.map_err(failed)?;
+        let scanners = pool(SCANNERS, by_key).await.map_err(failed)?;
+        let sentinel = pool((1, READERS.1), options.clone()).await.map_err(failed)?;
+        Ok(Self { options, readers, scanners, sentinel })
     }
 }
 
@@ -125,7 +131,7 @@ impl Store for PostgresStore {
     }
 
     async fn page(&self, request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError> {
-        read::page(&self.readers, request).await
+        read::page(&self.scanners, request).await
     }
 
     async fn event_at(&self, log: &LogName, position: u64) -> Result<Option<StoredEvent>, StoreError> {
@@ -141,7 +147,7 @@ impl Store for PostgresStore {
     }
 
     async fn count(&self, request: &CountRequest<'_>) -> Result<Vec<Counted>, StoreError> {
-        read::count(&self.readers, request).await
+        read::count(&self.scanners, request).await
     }
 
     async fn quarantined(&self, page: &QuarantinePage<'_>) -> Result<Vec<QuarantinedRow>, StoreError> {
@@ -206,6 +212,7 @@ impl Store for PostgresStore {
     }
 
     async fn close(&self) {
+        self.scanners.close().await;
         self.readers.close().await;
         self.sentinel.close().await;
     }

@@ -9,9 +9,6 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-/// How long a request waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Ends a transaction that nobody knows of. Where there is none, as there should be, a ROLLBACK alone would
 /// fill PostgreSQL's log with warnings.
 const OUT_OF_TRANSACTION: &str = "BEGIN; ROLLBACK";
@@ -20,11 +17,14 @@ const OUT_OF_TRANSACTION: &str = "BEGIN; ROLLBACK";
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
-/// A pool of this many connections at most.
-pub async fn pool(connections: u32, options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
+/// A pool of this many connections at most; a request waits for one this long.
+pub async fn pool(
+    (connections, wait): (u32, Duration),
+    options: PgConnectOptions,
+) -> Result<PgPool, sqlx::Error> {
     PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(wait)
         // What a request writes is as durable as an append (`append::insist_on_durability`).
         .after_connect(|connection, _| {
             Box::pin(async move {

@@ -27,7 +27,7 @@ impl IndexReads for SqliteStore {
             .bind(to_sql(positions.start))
             .bind(to_sql(positions.end));
         let mut live = Live::default();
-        for row in within(query.fetch_all(&self.readers)).await? {
+        for row in within(query.fetch_all(&self.scanners)).await? {
             live.indexed = from_sql(row.try_get(0).map_err(failed)?)?;
             let level: Option<i64> = row.try_get(1).map_err(failed)?;
             let first: Option<i64> = row.try_get(2).map_err(failed)?;
@@ -50,7 +50,7 @@ impl IndexReads for SqliteStore {
         let keys = format!("[{}]", keys.collect::<Vec<_>>().join(","));
         let query = sqlx::query(include_str!("index_lookup.sql")).bind(log.as_str()).bind(keys);
         let mut found: BTreeMap<usize, Vec<Row>> = BTreeMap::new();
-        for row in within(query.fetch_all(&self.readers)).await? {
+        for row in within(query.fetch_all(&self.scanners)).await? {
             let at: i64 = row.try_get(0).map_err(failed)?;
             let rows = found.entry(usize::try_from(at).map_err(broken)?).or_default();
             if let Some(data) = row.try_get(3).map_err(failed)? {
@@ -77,13 +77,13 @@ impl IndexReads for SqliteStore {
             .bind(occurred.to)
             .bind(received.from)
             .bind(received.to);
-        let rows = within(query.fetch_all(&self.readers)).await?;
+        let rows = within(query.fetch_all(&self.scanners)).await?;
         let number = |row: &SqliteRow, at: usize| from_sql(row.try_get(at).map_err(failed)?);
         rows.iter().map(|row| Ok(number(row, 0)?..number(row, 1)?)).collect()
     }
 
     async fn moments(&self, page: &PageRequest<'_>) -> Result<Vec<Moment>, StoreError> {
-        fetch(&self.readers, sql::moments(DIALECT, page)).await?.iter().map(moment).collect()
+        fetch(&self.scanners, sql::moments(DIALECT, page)).await?.iter().map(moment).collect()
     }
 
     async fn down(
@@ -99,11 +99,11 @@ impl IndexReads for SqliteStore {
             .bind(to_sql(below.1))
             .bind(until)
             .bind(i64::from(events.saturating_sub(1)));
-        within(query.fetch_optional(&self.readers)).await?.as_ref().map(moment).transpose()
+        within(query.fetch_optional(&self.scanners)).await?.as_ref().map(moment).transpose()
     }
 
     async fn rollup(&self, request: &RollupRequest<'_>) -> Result<(u64, Vec<Counted>), StoreError> {
-        let rows = fetch(&self.readers, sql::rollup(DIALECT, request)).await?;
+        let rows = fetch(&self.scanners, sql::rollup(DIALECT, request)).await?;
         let mut indexed = 0;
         let mut all = Vec::with_capacity(rows.len());
         let count = 1 + request.count.group_by.len() + usize::from(request.count.bucket.is_some());

@@ -38,12 +38,14 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 pub(super) const DIALECT: Dialect =
     Dialect { find: "instr", lower: ("lower(", ")"), character: "char", lists: Lists::Json };
 
-/// Connections for reading. Each is a thread with a page cache of 2 MiB.
-const READERS: u32 = 4;
+/// Connections for reading by key, and how long a request waits for one. Each is a thread with a page cache of
+/// 2 MiB.
+const READERS: (u32, Duration) = (2, Duration::from_secs(5));
+/// Connections for pages and counts of queries. They take their time, and wait for each other in line; what is
+/// read by key must not stand in it.
+const SCANNERS: (u32, Duration) = (4, Duration::from_secs(30));
 /// How long a read may take.
 const READ_LIMIT: Duration = Duration::from_secs(60);
-/// How long a read waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a writer waits for another process to let go of the write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -54,6 +56,7 @@ pub struct SqliteStore {
     /// look when it is free, so that a busy log would starve every other one.
     writer: Arc<Mutex<()>>,
     readers: SqlitePool,
+    scanners: SqlitePool,
     /// One connection for the readiness check and the heads of followed logs alone: slow queries on every
     /// other one must not make the server look dead, nor followers late.
     sentinel: SqlitePool,
@@ -67,15 +70,16 @@ impl SqliteStore {
         // One connection makes the file a WAL database before the readers come.
         let first = options(path).connect().await.map_err(failed)?;
         sqlx::Connection::close(first).await.map_err(failed)?;
-        let pool = |connections| {
+        let pool = |(connections, wait)| {
             SqlitePoolOptions::new()
                 .max_connections(connections)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .acquire_timeout(wait)
                 .connect_with(options(path).pragma("query_only", "ON"))
         };
         let readers = pool(READERS).await.map_err(failed)?;
-        let sentinel = pool(1).await.map_err(failed)?;
-        Ok(Self { path: path.to_owned(), writer: Arc::default(), readers, sentinel })
+        let scanners = pool(SCANNERS).await.map_err(failed)?;
+        let sentinel = pool((1, READERS.1)).await.map_err(failed)?;
+        Ok(Self { path: path.to_owned(), writer: Arc::default(), readers, scanners, sentinel })
     }
 }
 
@@ -131,7 +135,7 @@ impl Store for SqliteStore {
     }
 
     async fn page(&self, request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError> {
-        read::page(&self.readers, request).await
+        read::page(&self.scanners, request).await
     }
 
     async fn event_at(&self, log: &LogName, position: u64) -> Result<Option<StoredEvent>, StoreError> {
@@ -147,7 +151,7 @@ impl Store for SqliteStore {
     }
 
     async fn count(&self, request: &CountRequest<'_>) -> Result<Vec<Counted>, StoreError> {
-        read::count(&self.readers, request).await
+        read::count(&self.scanners, request).await
     }
 
     async fn quarantined(&self, page: &QuarantinePage<'_>) -> Result<Vec<QuarantinedRow>, StoreError> {
@@ -217,6 +221,7 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
+        self.scanners.close().await;
         self.readers.close().await;
         self.sentinel.close().await;
     }
