@@ -397,7 +397,7 @@ fn an_upgrade_counts_what_is_there() {
             for table in ["producers", "producer_epochs", "producer_gaps"] {
                 database.run(&format!("DROP TABLE {table}")).await;
             }
-            database.run("DELETE FROM _sqlx_migrations WHERE version >= 3").await;
+            database.run("DELETE FROM _sqlx_migrations WHERE version = 3").await;
         });
         let migrated = run(chancery().args(["migrate", "--store", &store.url]), "");
         assert_eq!(migrated.code, 0, "{migrated:?}");
