@@ -3,6 +3,7 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use chancery::{
+    index::{Row, Term, chores::RunId, run, terms::Field},
     ingest::indexer::Indexer,
     proto::v1::{Event, EventFilter},
     query::{Order, pages::Pages},
@@ -196,4 +197,33 @@ fn the_plan_says_what_is_looked_up_and_what_is_read_through() {
              compare each event with the whole filter"
         );
     });
+}
+
+#[test]
+fn a_run_that_was_merged_away_is_not_taken_for_empty() {
+    for kind in KINDS {
+        let test = TestStore::new(kind);
+        block_on(async {
+            let log = Log::fill(&test, 3000).await;
+            log.index().await;
+            let live = log.store.live_runs(&log.name, &(0..3000)).await.expect("runs");
+            assert_eq!((live.indexed, live.runs.len()), (2944, 5));
+            let absent = Term::text(Field::Device, "nobody's").expect("a term");
+            let ask = async |runs: &[RunId]| -> Vec<Option<u64>> {
+                let wanted: Vec<_> =
+                    runs.iter().map(|run| (*run, run::keys(run.level, absent).to_vec())).collect();
+                let rows = log.store.index_rows(&log.name, &wanted).await.expect("rows");
+                let found = |(run, rows): (&RunId, &Option<Vec<Row>>)| {
+                    let found = |rows| run::find(run.level, absent, rows).expect("postings").len();
+                    rows.as_ref().map(found)
+                };
+                runs.iter().zip(&rows).map(found).collect()
+            };
+            let merged = RunId { level: 7, first: 0 };
+            assert_eq!(ask(&[merged, live.runs[0], merged]).await, [None, Some(0), None], "{kind:?}");
+            // Its rows are being deleted.
+            Database::open(&test).await.run("UPDATE index_runs SET state = 2 WHERE level = 11").await;
+            assert_eq!(ask(&[live.runs[0], live.runs[1]]).await, [None, Some(0)], "{kind:?}");
+        });
+    }
 }

@@ -53,9 +53,11 @@ fn every_statement_of_a_query_goes_by_a_key() {
                 (batch * 1000..(batch + 1) * 1000).map(|number| numbered(number, &mut dice)).collect();
             accept(&mut audit, atomic(events)).await;
         }
+        let begun = std::time::Instant::now();
         while database.number("SELECT coalesce(max(indexed), 0) FROM index_heads WHERE log = 'main'").await
             < 1 << 14
         {
+            assert!(begun.elapsed().as_secs() < 120, "the log is not indexed");
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         let empty = EventFilter::default;
