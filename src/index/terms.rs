@@ -2,7 +2,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::segment::Indexable;
-use crate::event::{ATTRIBUTE_MARK, VALUE_MARK, attribute_escaped};
+use crate::event::{ATTRIBUTE_MARK, Columns, VALUE_MARK, attribute_escaped};
 
 /// A field and a value, as 63 bits of their XXH3: what fits a signed column. Stored, so it never changes
 /// within one [`super::FORMAT`].
@@ -63,24 +63,69 @@ impl Term {
     }
 }
 
+/// What of an event has terms.
+pub struct Values<'a> {
+    pub family: i32,
+    pub outcome: i32,
+    /// 0 for none.
+    pub severity: i64,
+    pub texts: [(Field, &'a str); 8],
+    /// See [`crate::event::attribute_text`].
+    pub attributes: &'a str,
+}
+
+impl<'a> From<&'a Indexable> for Values<'a> {
+    fn from(event: &'a Indexable) -> Self {
+        Self {
+            family: event.family,
+            outcome: event.outcome,
+            severity: event.severity,
+            texts: [
+                (Field::Code, &event.code),
+                (Field::Name, &event.name),
+                (Field::Category, &event.category),
+                (Field::Producer, &event.producer),
+                (Field::Actor, &event.actor),
+                (Field::Subject, &event.subject),
+                (Field::Device, &event.device),
+                (Field::CorrelationId, &event.correlation_id),
+            ],
+            attributes: &event.attributes,
+        }
+    }
+}
+
+impl<'a> From<&'a Columns> for Values<'a> {
+    fn from(event: &'a Columns) -> Self {
+        Self {
+            family: event.family,
+            outcome: event.outcome,
+            severity: event.severity,
+            texts: [
+                (Field::Code, &event.code),
+                (Field::Name, &event.name),
+                (Field::Category, &event.category),
+                (Field::Producer, &event.producer),
+                (Field::Actor, &event.actor),
+                (Field::Subject, &event.subject),
+                (Field::Device, &event.device),
+                (Field::CorrelationId, &event.correlation_id),
+            ],
+            attributes: &event.attributes,
+        }
+    }
+}
+
 /// Every term of an event; some more than once.
-pub fn terms_of(event: &Indexable, mut add: impl FnMut(Term)) {
+pub fn terms_of<'a>(event: impl Into<Values<'a>>, mut add: impl FnMut(Term)) {
+    let event = event.into();
     add(Term::number(Field::Family, event.family.into()));
     add(Term::number(Field::Outcome, event.outcome.into()));
     // Most families have none.
     if event.severity != 0 {
         add(Term::number(Field::Severity, event.severity));
     }
-    for (field, value) in [
-        (Field::Code, &event.code),
-        (Field::Name, &event.name),
-        (Field::Category, &event.category),
-        (Field::Producer, &event.producer),
-        (Field::Actor, &event.actor),
-        (Field::Subject, &event.subject),
-        (Field::Device, &event.device),
-        (Field::CorrelationId, &event.correlation_id),
-    ] {
+    for (field, value) in event.texts {
         if let Some(term) = Term::text(field, value) {
             add(term);
         }

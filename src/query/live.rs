@@ -8,7 +8,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -20,10 +20,14 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::predicate::{Predicate, Row};
+use super::{
+    plan::Terms,
+    predicate::{Predicate, Row},
+};
 use crate::{
     clock::Clock,
     event::{Columns, LogName, SealedEvent},
+    index::{Term, terms::terms_of},
     proto::v1,
     store::{PageRequest, PageStart, Store, StoreError, StoredEvent},
 };
@@ -90,6 +94,9 @@ pub struct Batch {
     first: u64,
     events: Vec<LiveEvent>,
     bytes: usize,
+    /// Those of all its events, in order. Made once for all followers: most of many followers then see by a few
+    /// look-ups that a batch holds nothing for them.
+    terms: OnceLock<Vec<Term>>,
 }
 
 /// One of them.
@@ -133,7 +140,7 @@ impl LiveEvent {
 impl Batch {
     fn new(first: u64, events: Vec<LiveEvent>) -> Self {
         let bytes = events.iter().map(LiveEvent::bytes).sum();
-        Self { first, events, bytes }
+        Self { first, events, bytes, terms: OnceLock::new() }
     }
 
     /// The position after its last event.
@@ -141,13 +148,30 @@ impl Batch {
         self.first + self.events.len() as u64
     }
 
-    /// Its events from a position on that match.
+    fn terms(&self) -> &[Term] {
+        self.terms.get_or_init(|| {
+            let mut terms = Vec::new();
+            for event in &self.events {
+                terms_of(event.columns(), |term| terms.push(term));
+            }
+            terms.sort_unstable();
+            terms.dedup();
+            terms
+        })
+    }
+
+    /// Its events from a position on that match a predicate, which has these terms.
     pub fn matching<'a>(
         &'a self,
         from: u64,
         predicate: &'a Predicate,
+        terms: Option<&Terms>,
     ) -> impl Iterator<Item = StoredEvent> + 'a {
-        let numbered = (self.first..).zip(&self.events).skip_while(move |(position, _)| *position < from);
+        let events = match terms {
+            Some(terms) if !terms.may_match(self.terms()) => &[],
+            _ => self.events.as_slice(),
+        };
+        let numbered = (self.first..).zip(events).skip_while(move |(position, _)| *position < from);
         let matching = numbered.filter(|(position, event)| {
             predicate.matches(&Row { position: *position, columns: event.columns() })
         });

@@ -171,6 +171,15 @@ impl Terms {
         }
     }
 
+    /// Whether an event can match that has only terms of these, which are in order.
+    pub fn may_match(&self, sorted: &[Term]) -> bool {
+        match self {
+            Self::One(term) => sorted.binary_search(term).is_ok(),
+            Self::All(each) => each.iter().all(|each| each.may_match(sorted)),
+            Self::Any(each) => each.iter().any(|each| each.may_match(sorted)),
+        }
+    }
+
     /// The offsets of a run that may match, given those of every term.
     pub fn candidates(&self, found: &HashMap<Term, RoaringBitmap>) -> RoaringBitmap {
         match self {

@@ -21,6 +21,7 @@ use super::{
     live::{Batch, Known, Live},
     mailbox::Mailbox,
     pages::Pages,
+    plan::{Plan, Terms},
     predicate::Predicate,
     token::Cursor,
 };
@@ -255,6 +256,7 @@ impl Reader {
     async fn follow(&mut self, drain: &CancellationToken) -> Result<End, Stop> {
         let feed = self.live.follow(&self.query.log);
         let predicate = self.query.predicate.clone();
+        let terms = Plan::of(&predicate).terms;
         let mut known = feed.known();
         let began = self.pace.clock.now_micros();
         // The query has caught up once it has looked at everything that is known now.
@@ -284,7 +286,7 @@ impl Reader {
                 }
                 Some(newer) if newer.is_empty() => self.wait(drain, &mut known, began).await?,
                 Some(newer) => {
-                    if self.newest(&predicate, &newer).await? {
+                    if self.newest(&predicate, terms.as_ref(), &newer).await? {
                         return Ok(End::Limit);
                     }
                 }
@@ -293,11 +295,16 @@ impl Reader {
     }
 
     /// Sends what matches of events in memory. Returns whether the limit was reached.
-    async fn newest(&mut self, predicate: &Predicate, newer: &[Arc<Batch>]) -> Result<bool, Stop> {
+    async fn newest(
+        &mut self,
+        predicate: &Predicate,
+        terms: Option<&Terms>,
+        newer: &[Arc<Batch>],
+    ) -> Result<bool, Stop> {
         let mut page = Vec::new();
         for batch in newer {
             let from = position(self.cursor);
-            for event in batch.matching(from, predicate) {
+            for event in batch.matching(from, predicate, terms) {
                 page.push(event);
                 if page.len() >= self.wanted() as usize && self.send(std::mem::take(&mut page)).await? {
                     return Ok(true);

@@ -36,11 +36,13 @@ impl Statement {
             Predicate::Enum(column, values) => {
                 self.one_of(column.name(), values.iter().map(|value| Bind::Number(i64::from(*value))));
             }
+            // The unary plus keeps the planner on the bounds that the statement has besides: SQLite takes the first
+            // of two for its index, and the plan of the query has narrowed those already.
             Predicate::From(column, number) => {
-                self.push(column.name()).push(" >= ").number(*number);
+                self.push("+").push(column.name()).push(" >= ").number(*number);
             }
             Predicate::Before(column, number) => {
-                self.push(column.name()).push(" < ").number(*number);
+                self.push("+").push(column.name()).push(" < ").number(*number);
             }
             Predicate::Attribute { name, value } => {
                 let value = attribute_escaped(value);

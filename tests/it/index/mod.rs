@@ -206,3 +206,57 @@ fn filters(log: &Log) -> Vec<(EventFilter, Rule)> {
 fn predicate(filter: &EventFilter) -> Predicate {
     Predicate::of(Some(filter), "").expect("a filter")
 }
+
+/// Those filters, and expressions of the filter language that the index answers wholly, in part or not at all.
+fn predicates(log: &Log) -> Vec<(Predicate, Rule)> {
+    let filters = filters(log).into_iter().map(|(filter, rule)| (predicate(&filter), rule));
+    let expressions: Vec<(&str, Rule)> = vec![
+        (
+            "name = \"SetDeviceOnHold\" AND device = \"device-9\"",
+            Box::new(|event| event.device == "device-9"),
+        ),
+        ("severity = 100 device:burst", Box::new(|event| event.device == "device-burst")),
+        ("severity = 601", Box::new(|_| false)),
+        ("severity >= 100 AND device = device-1*", Box::new(|event| event.device.starts_with("device-1"))),
+        (
+            "device = device-5 OR actor = user-5 OR attributes.scope = s5",
+            Box::new(|event| {
+                let scope = event.attributes.iter().any(|each| each.name == "scope" && each.value == "s5");
+                event.device == "device-5" || event.actor == "user-5" || scope
+            }),
+        ),
+        (
+            "(device = device-5 AND position >= 2000) OR (actor = user-5 AND position < 3000)",
+            Box::new(|event| {
+                let position = event.position.expect("a position");
+                event.device == "device-5" && position >= 2000 || event.actor == "user-5" && position < 3000
+            }),
+        ),
+        (
+            "position >= 1500 AND position < 1510",
+            Box::new(|event| (1500..1510).contains(&event.position.expect("a position"))),
+        ),
+        (
+            "position > 4000 AND position <= 5500 AND correlation_id = request-1500",
+            Box::new(|event| event.correlation_id == "request-1500"),
+        ),
+        ("position < 0 OR position >= 9000000", Box::new(|_| false)),
+        (
+            "NOT device:* AND actor = user-1",
+            Box::new(|event| event.device.is_empty() && event.actor == "user-1"),
+        ),
+        (
+            "NOT (device = device-3 OR family = TOKEN_SERVER)",
+            Box::new(|event| event.device != "device-3" && event.family != 4),
+        ),
+        (
+            "device = device-burst AND NOT position >= 3100",
+            Box::new(|event| event.device == "device-burst" && event.position < Some(3100)),
+        ),
+    ];
+    let expressions = expressions.into_iter().map(|(expression, rule)| {
+        let predicate = Predicate::of(None, expression);
+        (predicate.unwrap_or_else(|fault| panic!("{expression}: {fault:?}")), rule)
+    });
+    filters.chain(expressions).collect()
+}
