@@ -23,6 +23,11 @@ impl Statement {
                 // every page from there.
                 self.push(" AND position >= ").number(to_sql(floor));
                 self.push(" AND position < ").number(to_sql(head));
+                if matches!(self.dialect.lists, Lists::Array) {
+                    // A column that no index has: where nothing but positions and times is needed, PostgreSQL would
+                    // read the whole index by time rather than a few rows.
+                    self.push(" AND family >= 0");
+                }
                 self.end(order);
             }
             // Each position is a look-up of its own in the one partition that may hold it, which LIMIT keeps

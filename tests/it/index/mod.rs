@@ -211,10 +211,7 @@ fn predicate(filter: &EventFilter) -> Predicate {
 fn predicates(log: &Log) -> Vec<(Predicate, Rule)> {
     let filters = filters(log).into_iter().map(|(filter, rule)| (predicate(&filter), rule));
     let expressions: Vec<(&str, Rule)> = vec![
-        (
-            "name = \"SetDeviceOnHold\" AND device = \"device-9\"",
-            Box::new(|event| event.device == "device-9"),
-        ),
+        ("name = Hold AND device = \"device-9\"", Box::new(|event| event.device == "device-9")),
         ("severity = 100 device:burst", Box::new(|event| event.device == "device-burst")),
         ("severity = 601", Box::new(|_| false)),
         ("severity >= 100 AND device = device-1*", Box::new(|event| event.device.starts_with("device-1"))),
