@@ -39,6 +39,7 @@ mod examples;
 mod faults;
 mod filter_refused;
 mod follow;
+mod fuzz_corpora;
 mod get_event;
 mod harness;
 mod health;

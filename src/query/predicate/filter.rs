@@ -1,4 +1,6 @@
 //! `EventFilter` to conditions, all of which must hold.
+use std::{collections::HashSet, hash::Hash};
+
 use super::{
     EnumColumn, FilterFault, MAX_FILTER_VALUES, MAX_VALUE_BYTES, NumberColumn, Predicate, TextColumn,
     value::within_reach,
@@ -20,7 +22,7 @@ pub fn parts(filter: &EventFilter) -> Result<Vec<Predicate>, FilterFault> {
     for (column, values) in [(EnumColumn::Family, &filter.families), (EnumColumn::Outcome, &filter.outcomes)]
     {
         if !values.is_empty() {
-            all.push(Predicate::Enum(column, values.clone()));
+            all.push(Predicate::Enum(column, distinct(values)));
         }
     }
     for (column, values) in [
@@ -29,7 +31,7 @@ pub fn parts(filter: &EventFilter) -> Result<Vec<Predicate>, FilterFault> {
         (TextColumn::Producer, &filter.producers),
     ] {
         if !values.is_empty() {
-            all.push(Predicate::Text(column, values.clone()));
+            all.push(Predicate::Text(column, distinct(values)));
         }
     }
     for (column, value) in [
@@ -58,6 +60,12 @@ pub fn parts(filter: &EventFilter) -> Result<Vec<Predicate>, FilterFault> {
         all.push(Predicate::Contains(filter.text.clone()));
     }
     Ok(all)
+}
+
+/// Each value once, as an expression has it: equal filters are then printed alike, and nothing is bound twice.
+fn distinct<T: Clone + Eq + Hash>(values: &[T]) -> Vec<T> {
+    let mut seen = HashSet::with_capacity(values.len());
+    values.iter().filter(|value| seen.insert(*value)).cloned().collect()
 }
 
 /// How many values a filter has in its lists.
@@ -131,4 +139,22 @@ fn time_range(
     all.extend(start.map(|start| Predicate::From(column, within_reach(start))));
     all.extend(end.map(|end| Predicate::Before(column, within_reach(end))));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_there_twice_counts_once() {
+        let filter = EventFilter {
+            categories: vec!["PIN".to_owned(), "Credential".to_owned(), "PIN".to_owned()],
+            outcomes: vec![Outcome::Failure as i32; 2],
+            ..EventFilter::default()
+        };
+        let predicate = Predicate::of(Some(&filter), "").expect("a filter");
+        let printed = r#"outcome = OUTCOME_FAILURE AND (category = "PIN" OR category = "Credential")"#;
+        assert_eq!(predicate.to_string(), printed);
+        assert_eq!(Predicate::of(None, printed), Ok(predicate));
+    }
 }

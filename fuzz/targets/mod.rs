@@ -1,0 +1,15 @@
+//! What is fuzzed: one file per target, one function that takes any bytes and fails by panicking. `fuzz/main.rs`
+//! runs them under libFuzzer, `tests/it/fuzz_corpora.rs` over the corpora that are kept.
+//!
+//! A new target is a file here with `pub fn run(data: &[u8])`, its line in [`ALL`], and a corpus of its name.
+mod common;
+mod filter;
+mod resume_token;
+mod r#where;
+
+/// Takes one input. Panics when a promise is broken.
+pub type Run = fn(&[u8]);
+
+/// Every target by its name.
+pub const ALL: &[(&str, Run)] =
+    &[("filter", filter::run), ("resume_token", resume_token::run), ("where", r#where::run)];
