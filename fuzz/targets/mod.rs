@@ -4,6 +4,7 @@
 //! A new target is a file here with `pub fn run(data: &[u8])`, its line in [`ALL`], and a corpus of its name.
 mod common;
 mod filter;
+mod index_run;
 mod resume_token;
 mod r#where;
 
@@ -12,4 +13,4 @@ pub type Run = fn(&[u8]);
 
 /// Every target by its name.
 pub const ALL: &[(&str, Run)] =
-    &[("filter", filter::run), ("resume_token", resume_token::run), ("where", r#where::run)];
+    &[("filter", filter::run), ("index_run", index_run::run), ("resume_token", resume_token::run), ("where", r#where::run)];

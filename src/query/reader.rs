@@ -324,7 +324,10 @@ impl Reader {
     ) -> Result<(), Stop> {
         let (cursor, latest) = (self.cursor, known.clone());
         // Everything that was committed at that time has been looked at.
-        let checkpoint = || latest.borrow().map(|known| (cursor, known.at));
+        let checkpoint = || {
+            let known = latest.borrow().filter(|known| known.end <= position(cursor));
+            known.map(|known| (cursor, known.at))
+        };
         let changed = timeout(UNKNOWN, known.changed());
         let changed = self.pace.until(drain, checkpoint, changed).await?;
         let at = latest.borrow().map_or(began, |known| known.at);
