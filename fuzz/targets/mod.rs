@@ -12,5 +12,9 @@ mod r#where;
 pub type Run = fn(&[u8]);
 
 /// Every target by its name.
-pub const ALL: &[(&str, Run)] =
-    &[("filter", filter::run), ("index_run", index_run::run), ("resume_token", resume_token::run), ("where", r#where::run)];
+pub const ALL: &[(&str, Run)] = &[
+    ("filter", filter::run),
+    ("index_run", index_run::run),
+    ("resume_token", resume_token::run),
+    ("where", r#where::run),
+];
