@@ -170,7 +170,7 @@ impl Reader {
             Err(Stop::Unread) => return,
         };
         // The client may be gone.
-        let _ = self.pace.mailbox.put(last).await;
+        let _ = self.pace.mailbox.end(last).await;
     }
 
     async fn summary(&self, end: End) -> Part {
