@@ -286,7 +286,9 @@ impl Reader {
                 }
                 Some(newer) if newer.is_empty() => self.wait(drain, &mut known, began).await?,
                 Some(newer) => {
-                    if self.newest(&predicate, terms.as_ref(), &newer).await? {
+                    let page = self.newest(&predicate, terms.as_ref(), &newer);
+                    drop(newer);
+                    if self.send(page).await? {
                         return Ok(End::Limit);
                     }
                 }
@@ -294,25 +296,26 @@ impl Reader {
         }
     }
 
-    /// Sends what matches of events in memory. Returns whether the limit was reached.
-    async fn newest(
+    /// A page of what matches of events in memory. It is a copy: who waits for a client must not keep what the
+    /// feed has let go of meanwhile, which is up to 32 MiB for each follower.
+    fn newest(
         &mut self,
         predicate: &Predicate,
         terms: Option<&Terms>,
         newer: &[Arc<Batch>],
-    ) -> Result<bool, Stop> {
-        let mut page = Vec::new();
+    ) -> Vec<StoredEvent> {
+        let (mut page, wanted) = (Vec::new(), self.wanted() as usize);
         for batch in newer {
-            let from = position(self.cursor);
-            for event in batch.matching(from, predicate, terms) {
+            for event in batch.matching(position(self.cursor), predicate, terms) {
+                self.cursor.start = PageStart::From(event.position + 1);
                 page.push(event);
-                if page.len() >= self.wanted() as usize && self.send(std::mem::take(&mut page)).await? {
-                    return Ok(true);
+                if page.len() >= wanted {
+                    return page;
                 }
             }
             self.cursor.start = PageStart::From(batch.end());
         }
-        self.send(page).await
+        page
     }
 
     /// Waits for something to be committed.
@@ -324,7 +327,10 @@ impl Reader {
     ) -> Result<(), Stop> {
         let (cursor, latest) = (self.cursor, known.clone());
         // Everything that was committed at that time has been looked at.
-        let checkpoint = || latest.borrow().map(|known| (cursor, known.at));
+        let checkpoint = || {
+            let known = latest.borrow().filter(|known| known.end <= position(cursor));
+            known.map(|known| (cursor, known.at))
+        };
         let changed = timeout(UNKNOWN, known.changed());
         let changed = self.pace.until(drain, checkpoint, changed).await?;
         let at = latest.borrow().map_or(began, |known| known.at);
