@@ -43,6 +43,8 @@ const PAGES: usize = 3;
 const PAGE_BYTES: (usize, usize) = (128 * 1024, 1024 * 1024);
 /// How often a query says how far it is.
 const CHECKPOINT: Duration = Duration::from_secs(1);
+/// How long the end of a query waits for the store to tell how far the index is.
+const PLAN: Duration = Duration::from_secs(1);
 /// How long a query follows although nobody knows how far its log is.
 const UNKNOWN: Duration = Duration::from_secs(10);
 
@@ -180,10 +182,16 @@ impl Reader {
             (PageStart::Below(first), PageStart::Below(last)) => first.saturating_sub(last),
             _ => returned,
         };
-        match self.pages.plan().await {
-            Ok(plan) => Part::Summary(Summary { returned, scanned, head, end, cursor, plan }),
-            Err(error) => Part::Failed(error),
-        }
+        // How far the index is decorates the end of a query: that must neither wait for the store nor fail with it.
+        let plan = match timeout(PLAN, self.pages.plan()).await {
+            Ok(Ok(plan)) => plan,
+            Ok(Err(error)) if self.query.explain => return Part::Failed(error),
+            Err(_) if self.query.explain => {
+                return Part::Failed(StoreError::Unavailable("no plan in time".into()));
+            }
+            Ok(Err(_)) | Err(_) => String::new(),
+        };
+        Part::Summary(Summary { returned, scanned, head, end, cursor, plan })
     }
 
     async fn read(&mut self, drain: &CancellationToken) -> Result<End, Stop> {
@@ -359,3 +367,7 @@ fn page_rows(event_bytes: usize, running: usize) -> u32 {
     let rows = (PAGES_BYTES / PAGES / running.max(1)).clamp(least, most) / event_bytes.max(1);
     u32::try_from(rows).unwrap_or(u32::MAX).clamp(8, PAGE_EVENTS)
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;
