@@ -19,15 +19,15 @@ use crate::{
     event::timestamp,
     proto::v1::{self, query_response::Payload},
     query::{
-        self, End, Letters, Order, Part, Query, Summary,
+        self, End, Letter, Letters, Order, Part, Query, Summary,
         token::{Cursor, Scope, TokenFault, Tokens},
     },
     store::{PageStart, StoredEvent},
     telemetry::{Metrics, QueryThrottle},
 };
 
-/// Queries that one replica runs at a time. Each has three pages of some 256 KiB in memory at most, so all
-/// of them 192 MiB if every client stood still at once; mostly a follower has nothing.
+/// Queries that one replica runs at a time. Each has three pages in memory at most, which all of them share 96 MiB
+/// for (`query::reader`); mostly a follower has nothing.
 pub const MAX_QUERIES: usize = 256;
 /// Trailer of a query that failed on the way: where to continue.
 const RESUME_TOKEN: &str = "chancery-resume-token";
@@ -43,6 +43,26 @@ impl Default for Queries {
 }
 
 type Message = Result<QueryMessage, Status>;
+
+/// The place of a query among those that run. Its reader has it: a client that is cut off and never reads on keeps
+/// none.
+struct Place {
+    metrics: Arc<Metrics>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn new(permit: OwnedSemaphorePermit, metrics: Arc<Metrics>) -> Self {
+        metrics.open_queries(1);
+        Self { metrics, _permit: permit }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.open_queries(-1);
+    }
+}
 
 /// Begins a query.
 ///
@@ -70,21 +90,18 @@ pub fn query(audit: &Audit, request: &v1::QueryRequest) -> Result<Messages, Stat
         audit.metrics.query_throttled(QueryThrottle::too_many);
         return Err(status::too_many_queries(MAX_QUERIES));
     };
-    audit.metrics.open_queries(1);
+    let place = Place::new(running, Arc::clone(&audit.metrics));
     let filter = predicate.to_string();
     let (limit, follow, explain) = (request.limit, request.follow, request.explain);
     let query = Query { log, predicate, order, limit, resume, follow, max_duration, explain };
     Ok(Messages {
-        parts: audit.engine.run(query),
-        page: Vec::new().into_iter(),
-        head: 0,
+        letters: audit.engine.run(query, place),
         last: resume,
         tokens: audit.tokens.clone(),
         scope,
         order,
         filter,
         metrics: Arc::clone(&audit.metrics),
-        _running: running,
     })
 }
 
@@ -112,11 +129,7 @@ fn token_refused(fault: TokenFault) -> Status {
 
 /// The messages of one query.
 pub struct Messages {
-    parts: Letters,
-    /// Events of the page that is with the client.
-    page: std::vec::IntoIter<StoredEvent>,
-    /// The head that bounds that page.
-    head: u64,
+    letters: Letters,
     /// Where to continue after the last message; absent before the first.
     last: Option<Cursor>,
     tokens: Tokens,
@@ -124,12 +137,11 @@ pub struct Messages {
     order: Order,
     filter: String,
     metrics: Arc<Metrics>,
-    _running: OwnedSemaphorePermit,
 }
 
 impl Messages {
-    fn event(&mut self, event: StoredEvent) -> QueryMessage {
-        let cursor = query::after(self.order, &event, self.head);
+    fn event(&mut self, event: StoredEvent, head: u64) -> QueryMessage {
+        let cursor = query::after(self.order, &event, head);
         QueryMessage::Event { resume_token: self.token(cursor), event }
     }
 
@@ -180,29 +192,17 @@ impl Messages {
     }
 }
 
-impl Drop for Messages {
-    fn drop(&mut self) {
-        self.metrics.open_queries(-1);
-    }
-}
-
 impl Stream for Messages {
     type Item = Message;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
-        loop {
-            if let Some(event) = self.page.next() {
-                return Poll::Ready(Some(Ok(self.event(event))));
+        Poll::Ready(ready!(self.letters.poll_next_unpin(context)).map(|letter| match letter {
+            Letter::Event { event, head } => {
+                self.metrics.queried(1);
+                Ok(self.event(event, head))
             }
-            match ready!(self.parts.poll_next_unpin(context)) {
-                Some(Part::Page { events, head }) => {
-                    self.metrics.queried(events.len());
-                    (self.page, self.head) = (events.into_iter(), head);
-                }
-                Some(part) => return Poll::Ready(Some(self.notice(part))),
-                None => return Poll::Ready(None),
-            }
-        }
+            Letter::Notice(part) => self.notice(part),
+        }))
     }
 }
 

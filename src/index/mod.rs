@@ -20,7 +20,8 @@ pub use segment::Indexable;
 pub use terms::Term;
 
 /// Number of the format of everything in this module. Whatever changes the hash of a term or the bytes of a
-/// row changes it, and an index of another number is built anew.
+/// row changes it, and comes with a migration that empties the tables of the index: runs of another number are
+/// not asked, what they cover is read through, and nothing builds them anew by itself.
 pub const FORMAT: u32 = 1;
 
 /// How positions are cut into runs. A run of level L covers 2^L positions, aligned.

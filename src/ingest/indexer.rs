@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     event::LogName,
     index::{
-        Damaged, Row, Shape,
+        Row, Shape,
         chores::{self, Chore},
         run,
         segment::Collector,
@@ -168,7 +168,15 @@ async fn tidy(shape: Shape, writer: &mut dyn IndexWriter, log: &LogName) -> Resu
                     }
                     run::merge(parent.level, child, &children)
                 });
-                merged.await?.map_err(|damaged: Damaged| StoreError::Broken(damaged.into()))?
+                match merged.await? {
+                    Ok(rows) => rows,
+                    Err(damaged) => {
+                        // Its smaller runs stay, which look-ups can do with. Other logs must not wait for it.
+                        tracing::error!(%log, level = child, first = parent.first, %damaged, "runs are not merged");
+                        writer.release().await?;
+                        return Ok(false);
+                    }
+                }
             }
             Chore::Clear { .. } => Vec::new(),
         };

@@ -25,7 +25,7 @@ use std::{
 };
 
 use live::Live;
-pub use mailbox::{Letters, SLOW};
+pub use mailbox::{Letter, Letters, SLOW};
 use predicate::Predicate;
 use reader::Reader;
 use token::Cursor;
@@ -116,11 +116,16 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Begins a query. Its reader ends by itself when the letters are dropped.
-    pub fn run(&self, query: Query) -> Letters {
+    /// Begins a query. Its reader ends by itself when the letters are dropped or nobody takes them, and then
+    /// frees its place.
+    pub fn run(&self, query: Query, place: impl Send + 'static) -> Letters {
         let (sender, letters) = mailbox::mailbox();
         let reader = Reader::new(self, query, sender);
-        self.readers.spawn(reader.run(self.drain.clone()));
+        let drain = self.drain.clone();
+        self.readers.spawn(async move {
+            let _place = place;
+            reader.run(drain).await;
+        });
         letters
     }
 }

@@ -43,6 +43,8 @@ const PAGES: usize = 3;
 const PAGE_BYTES: (usize, usize) = (128 * 1024, 1024 * 1024);
 /// How often a query says how far it is.
 const CHECKPOINT: Duration = Duration::from_secs(1);
+/// How long the end of a query waits for the store to tell how far the index is.
+const PLAN: Duration = Duration::from_secs(1);
 /// How long a query follows although nobody knows how far its log is.
 const UNKNOWN: Duration = Duration::from_secs(10);
 
@@ -170,7 +172,7 @@ impl Reader {
             Err(Stop::Unread) => return,
         };
         // The client may be gone.
-        let _ = self.pace.mailbox.put(last).await;
+        let _ = self.pace.mailbox.end(last).await;
     }
 
     async fn summary(&self, end: End) -> Part {
@@ -180,10 +182,16 @@ impl Reader {
             (PageStart::Below(first), PageStart::Below(last)) => first.saturating_sub(last),
             _ => returned,
         };
-        match self.pages.plan().await {
-            Ok(plan) => Part::Summary(Summary { returned, scanned, head, end, cursor, plan }),
-            Err(error) => Part::Failed(error),
-        }
+        // How far the index is decorates the end of a query: that must neither wait for the store nor fail with it.
+        let plan = match timeout(PLAN, self.pages.plan()).await {
+            Ok(Ok(plan)) => plan,
+            Ok(Err(error)) if self.query.explain => return Part::Failed(error),
+            Err(_) if self.query.explain => {
+                return Part::Failed(StoreError::Unavailable("no plan in time".into()));
+            }
+            Ok(Err(_)) | Err(_) => String::new(),
+        };
+        Part::Summary(Summary { returned, scanned, head, end, cursor, plan })
     }
 
     async fn read(&mut self, drain: &CancellationToken) -> Result<End, Stop> {
@@ -286,7 +294,9 @@ impl Reader {
                 }
                 Some(newer) if newer.is_empty() => self.wait(drain, &mut known, began).await?,
                 Some(newer) => {
-                    if self.newest(&predicate, terms.as_ref(), &newer).await? {
+                    let page = self.newest(&predicate, terms.as_ref(), &newer);
+                    drop(newer);
+                    if self.send(page).await? {
                         return Ok(End::Limit);
                     }
                 }
@@ -294,25 +304,26 @@ impl Reader {
         }
     }
 
-    /// Sends what matches of events in memory. Returns whether the limit was reached.
-    async fn newest(
+    /// A page of what matches of events in memory. It is a copy: who waits for a client must not keep what the
+    /// feed has let go of meanwhile, which is up to 32 MiB for each follower.
+    fn newest(
         &mut self,
         predicate: &Predicate,
         terms: Option<&Terms>,
         newer: &[Arc<Batch>],
-    ) -> Result<bool, Stop> {
-        let mut page = Vec::new();
+    ) -> Vec<StoredEvent> {
+        let (mut page, wanted) = (Vec::new(), self.wanted() as usize);
         for batch in newer {
-            let from = position(self.cursor);
-            for event in batch.matching(from, predicate, terms) {
+            for event in batch.matching(position(self.cursor), predicate, terms) {
+                self.cursor.start = PageStart::From(event.position + 1);
                 page.push(event);
-                if page.len() >= self.wanted() as usize && self.send(std::mem::take(&mut page)).await? {
-                    return Ok(true);
+                if page.len() >= wanted {
+                    return page;
                 }
             }
             self.cursor.start = PageStart::From(batch.end());
         }
-        self.send(page).await
+        page
     }
 
     /// Waits for something to be committed.
@@ -356,3 +367,7 @@ fn page_rows(event_bytes: usize, running: usize) -> u32 {
     let rows = (PAGES_BYTES / PAGES / running.max(1)).clamp(least, most) / event_bytes.max(1);
     u32::try_from(rows).unwrap_or(u32::MAX).clamp(8, PAGE_EVENTS)
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

@@ -150,15 +150,40 @@ fn a_damaged_index_hides_nothing() {
         block_on(async {
             let mut log = Log::fill(&test, 6000).await;
             log.index().await;
-            let mut database = Database::open(&test).await;
-            let damage = match kind {
-                Kind::Sqlite => "UPDATE index_postings SET data = x'ffffffffffffffffffffff'",
-                Kind::Postgres => "UPDATE index_postings SET data = '\\xffffffffffffffffffffff'",
-            };
-            database.run(damage).await;
+            damage(kind, &test).await;
             check(&mut log, None, &format!("{kind:?} damaged")).await;
         });
     }
+}
+
+/// Runs that cannot be merged are left as they are: nothing else waits for them.
+#[test]
+fn a_damaged_run_does_not_stop_the_indexer() {
+    for kind in KINDS {
+        let test = TestStore::new(kind);
+        block_on(async {
+            let mut log = Log::fill(&test, 2000).await;
+            let mut indexer = log.indexer();
+            let stop = CancellationToken::new();
+            for _ in 0..3 {
+                indexer.pass(&stop).await.expect("a pass");
+            }
+            damage(kind, &test).await;
+            while indexer.pass(&stop).await.expect("a pass") {}
+            let mut database = Database::open(&test).await;
+            assert_eq!(database.number("SELECT indexed FROM index_heads").await, 2000 / 128 * 128);
+            check(&mut log, None, &format!("{kind:?} with a damaged run")).await;
+        });
+    }
+}
+
+/// Makes every row of the index unreadable.
+async fn damage(kind: Kind, test: &TestStore) {
+    let damage = match kind {
+        Kind::Sqlite => "UPDATE index_postings SET data = x'ffffffffffffffffffffff'",
+        Kind::Postgres => "UPDATE index_postings SET data = '\\xffffffffffffffffffffff'",
+    };
+    Database::open(test).await.run(damage).await;
 }
 
 #[test]
