@@ -19,7 +19,7 @@ pub fn run(data: &[u8]) {
         // Terms have 63 bits.
         Kind::Term => u64::from_be_bytes(*key) >> 1,
     };
-    let row = Row { key: Key { kind, key }, data: data.to_vec() };
+    let row = Row::sealed(Key { kind, key }, data.to_vec());
     let size = 1 << level;
     let mut last = None;
     let mut whole = true;

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use roaring::RoaringBitmap;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{
     Damaged, Term,
@@ -44,7 +45,29 @@ pub struct Key {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Row {
     pub key: Key,
+    /// Ends with a check, because a posting that is damaged and still reads would hide an event.
     pub data: Vec<u8>,
+}
+
+impl Row {
+    /// A row of these bytes.
+    pub fn sealed(key: Key, mut bytes: Vec<u8>) -> Self {
+        let check = check(key, &bytes);
+        bytes.extend(check);
+        Self { key, data: bytes }
+    }
+
+    /// Its bytes, when they are those that were sealed, under this key.
+    fn bytes(&self) -> Result<&[u8], Damaged> {
+        let (bytes, sealed) = self.data.split_last_chunk().ok_or(Damaged("a row without its check"))?;
+        (check(self.key, bytes) == *sealed).then_some(bytes).ok_or(Damaged("a row that has changed"))
+    }
+}
+
+/// Four bytes that stand for a row's key and bytes.
+fn check(key: Key, bytes: &[u8]) -> [u8; 4] {
+    let [a, b, c, d, ..] = xxh3_64_with_seed(bytes, key.key << 1 | key.kind as u64).to_le_bytes();
+    [a, b, c, d]
 }
 
 /// Positions of a run of a level.
@@ -89,7 +112,7 @@ pub fn find<'a>(
 ) -> Result<RoaringBitmap, Damaged> {
     for row in rows {
         if row.key == (Key { kind: Kind::Term, key: term.0 }) {
-            return postings::bitmap(&row.data, size(level));
+            return postings::bitmap(row.bytes()?, size(level));
         }
         if row.key == (Key { kind: Kind::Bucket, key: bucket(level, term) }) {
             for entry in Entries::new(level, row) {
@@ -106,6 +129,8 @@ pub fn find<'a>(
 /// The terms of a row with the bytes of their postings, in ascending order.
 pub struct Entries<'a> {
     data: &'a [u8],
+    /// What is wrong with the whole row.
+    damaged: Option<Damaged>,
     /// A row of one term.
     alone: Option<Term>,
     next: u64,
@@ -114,12 +139,19 @@ pub struct Entries<'a> {
 
 impl<'a> Entries<'a> {
     /// Of a row of a run of this level.
-    pub const fn new(level: u32, row: &'a Row) -> Self {
+    pub fn new(level: u32, row: &'a Row) -> Self {
+        let (data, damaged) = match row.bytes() {
+            Ok(bytes) => (bytes, None),
+            Err(damaged) => (&[][..], Some(damaged)),
+        };
         match row.key.kind {
-            Kind::Term => Self { data: row.data.as_slice(), alone: Some(Term(row.key.key)), next: 0, end: 0 },
+            Kind::Term => {
+                let alone = damaged.is_none().then_some(Term(row.key.key));
+                Self { data, damaged, alone, next: 0, end: 0 }
+            }
             Kind::Bucket => {
                 let (next, end) = terms(level, &(row.key.key..row.key.key.saturating_add(1)));
-                Self { data: row.data.as_slice(), alone: None, next, end }
+                Self { data, damaged, alone: None, next, end }
             }
         }
     }
@@ -144,6 +176,9 @@ impl<'a> Iterator for Entries<'a> {
 
     /// Every step takes at least two bytes, so it ends.
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(damaged) = self.damaged.take() {
+            return Some(Err(damaged));
+        }
         if let Some(term) = self.alone.take() {
             return Some(Ok((term, std::mem::take(&mut self.data))));
         }
@@ -161,6 +196,7 @@ impl<'a> Iterator for Entries<'a> {
 /// Writes the rows of a run, term by term in ascending order.
 pub struct RowWriter {
     level: u32,
+    /// Not sealed yet.
     buckets: Vec<Row>,
     alone: Vec<Row>,
     /// The term after the last one of the open bucket.
@@ -186,7 +222,7 @@ impl RowWriter {
 
     fn term(&mut self, term: Term, postings: Vec<u8>) {
         if postings.len() > LONG {
-            self.alone.push(Row { key: Key { kind: Kind::Term, key: term.0 }, data: postings });
+            self.alone.push(Row::sealed(Key { kind: Kind::Term, key: term.0 }, postings));
             return;
         }
         let key = Key { kind: Kind::Bucket, key: bucket(self.level, term) };
@@ -203,8 +239,8 @@ impl RowWriter {
 
     /// The rows, in the order of their keys.
     pub fn finish(mut self) -> Vec<Row> {
-        self.buckets.append(&mut self.alone);
-        self.buckets
+        let buckets = self.buckets.into_iter().map(|row| Row::sealed(row.key, row.data));
+        buckets.chain(self.alone.drain(..)).collect()
     }
 }
 

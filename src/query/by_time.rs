@@ -183,14 +183,22 @@ impl Collecting {
 /// A page of sorted moments.
 async fn sorted(source: &Source, found: &[Moment], below: Moment, limit: u32) -> Result<Page, StoreError> {
     let from = found.partition_point(|moment| *moment >= below);
-    let chunk = &found[from..found.len().min(from + limit as usize)];
-    let Some(last) = chunk.last() else {
-        return Ok(Page { events: Vec::new(), next: earlier(below), complete: true });
-    };
-    let positions: Vec<u64> = chunk.iter().map(|(_, position)| *position).collect();
-    let mut events = source.page(&(0..u64::MAX), Some(&positions), false, limit).await?;
-    events.sort_unstable_by_key(|event| Reverse((event.occurred_at, event.position)));
-    Ok(Page { events, next: earlier(*last), complete: from + chunk.len() == found.len() })
+    let mut chunk = &found[from..found.len().min(from + limit as usize)];
+    loop {
+        let Some(last) = chunk.last() else {
+            return Ok(Page { events: Vec::new(), next: earlier(below), complete: true });
+        };
+        let positions: Vec<u64> = chunk.iter().map(|(_, position)| *position).collect();
+        let mut rows = source.page(&(0..u64::MAX), Some(&positions), false, limit).await?;
+        if rows.cut && chunk.len() > 1 {
+            // It was cut by position, and is wanted by time. One alone always fits.
+            chunk = &chunk[..chunk.len() / 2];
+            continue;
+        }
+        rows.events.sort_unstable_by_key(|event| Reverse((event.occurred_at, event.position)));
+        let complete = from + chunk.len() == found.len();
+        return Ok(Page { events: rows.events, next: earlier(*last), complete });
+    }
 }
 
 impl Walk {
@@ -223,8 +231,8 @@ impl Walk {
                 limit: wanted,
             };
             let found = source.store.page(&request).await?;
-            let full = found.len() >= wanted as usize;
-            events.extend(found);
+            let full = found.cut || found.events.len() >= wanted as usize;
+            events.extend(found.events);
             below = match (events.last().filter(|_| full), self.until) {
                 (Some(last), _) => (last.occurred_at, last.position),
                 (None, Some(until)) => until,

@@ -37,10 +37,8 @@ use crate::{
 const POLL: Duration = Duration::from_millis(50);
 /// Memory of all feeds. Some 30,000 events.
 const FEEDS_BYTES: usize = 32 * 1024 * 1024;
-/// Memory of one feed, however many there are: twice a group of small events.
-const FEED_BYTES: usize = 2 * 1024 * 1024;
 /// Committed groups that wait for a feed. When there are more, they are read from the store.
-const WAITING_GROUPS: usize = 8;
+const WAITING_GROUPS: usize = 4;
 /// Events that a feed reads at a time.
 const READ_EVENTS: u32 = 256;
 
@@ -290,17 +288,17 @@ impl Feed {
     fn push(&self, batch: Batch) {
         let end = batch.end();
         let feeds = self.count.load(Ordering::Relaxed).max(1);
-        let most = (FEEDS_BYTES / feeds).max(FEED_BYTES);
+        let most = FEEDS_BYTES / feeds;
         let mut ring = self.ring();
         ring.bytes += batch.bytes;
         ring.batches.push_back(Arc::new(batch));
         let mut old = Vec::new();
-        while ring.bytes > most && ring.batches.len() > 1 {
-            if let Some(oldest) = ring.batches.pop_front() {
-                ring.bytes -= oldest.bytes;
-                ring.first = oldest.end();
-                old.push(oldest);
-            }
+        while ring.bytes > most {
+            // At last the newest itself: its followers read it from the store.
+            let Some(oldest) = ring.batches.pop_front() else { break };
+            ring.bytes -= oldest.bytes;
+            ring.first = oldest.end();
+            old.push(oldest);
         }
         drop(ring);
         drop(old);
@@ -409,7 +407,7 @@ async fn read(feed: &Feed, store: &dyn Store, from: u64, to: u64) -> Result<u64,
             positions: None,
             limit: READ_EVENTS,
         };
-        let page = store.page(&request).await?;
+        let page = store.page(&request).await?.events;
         let mut events = Vec::with_capacity(page.len());
         for event in page {
             if event.position != next + events.len() as u64 {

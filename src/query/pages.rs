@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     event::LogName,
-    store::{PageRequest, PageStart, Store, StoreError, StoredEvent, Times},
+    store::{PageRequest, PageStart, Rows, Store, StoreError, StoredEvent, Times},
 };
 
 /// Positions that one statement scans at most: 20 to 50 ms.
@@ -166,8 +166,9 @@ impl ByPosition {
                 };
             }
             let wanted = limit - u32::try_from(events.len()).unwrap_or(limit);
-            events.extend(self.look(source, wanted).await?);
-            if events.len() >= limit as usize || begun.elapsed() >= TURN {
+            let found = self.look(source, wanted).await?;
+            events.extend(found.events);
+            if found.cut || events.len() >= limit as usize || begun.elapsed() >= TURN {
                 break;
             }
         }
@@ -199,22 +200,22 @@ impl ByPosition {
     }
 
     /// One statement.
-    async fn look(&mut self, source: &Source, wanted: u32) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn look(&mut self, source: &Source, wanted: u32) -> Result<Rows, StoreError> {
         let descending = self.descending;
         let Some(piece) = self.queue.pop_front() else {
             // Nothing was left of what the index was asked for.
             self.done(if descending { self.unknown.end } else { self.unknown.start });
-            return Ok(Vec::new());
+            return Ok(Rows::default());
         };
-        let (events, left, mut to) = match piece {
+        let (found, left, mut to) = match piece {
             Piece::Scan(range) => {
                 let window = match descending {
                     false => range.start..range.end.min(range.start.saturating_add(WINDOW)),
                     true => range.start.max(range.end.saturating_sub(WINDOW))..range.end,
                 };
-                let events = source.page(&window, None, descending, wanted).await?;
+                let found = source.page(&window, None, descending, wanted).await?;
                 let to = if descending { window.start } else { window.end };
-                (events, Piece::Scan(range), to)
+                (found, Piece::Scan(range), to)
             }
             Piece::Look { base, candidates } => {
                 let most = (wanted as usize).saturating_mul(2).clamp(64, CANDIDATES);
@@ -223,12 +224,13 @@ impl ByPosition {
                     true => candidates.iter().rev().take(most).collect(),
                 };
                 let positions: Vec<u64> = offsets.iter().map(|offset| base + u64::from(*offset)).collect();
-                let events = source.page(&self.rest, Some(&positions), descending, wanted).await?;
+                let found = source.page(&self.rest, Some(&positions), descending, wanted).await?;
                 let last = positions.last().copied().unwrap_or(base);
-                (events, Piece::Look { base, candidates }, if descending { last } else { last + 1 })
+                (found, Piece::Look { base, candidates }, if descending { last } else { last + 1 })
             }
         };
-        if let Some(last) = events.last().filter(|_| events.len() >= wanted as usize) {
+        let full = found.cut || found.events.len() >= wanted as usize;
+        if let Some(last) = found.events.last().filter(|_| full) {
             to = if descending { last.position } else { last.position + 1 };
         }
         match remainder(left, to, descending) {
@@ -239,7 +241,7 @@ impl ByPosition {
             None => {}
         }
         self.done(to);
-        Ok(events)
+        Ok(found)
     }
 }
 
@@ -269,7 +271,7 @@ impl Source {
         positions: Option<&[u64]>,
         descending: bool,
         limit: u32,
-    ) -> Result<Vec<StoredEvent>, StoreError> {
+    ) -> Result<Rows, StoreError> {
         let start = if descending { PageStart::Below(range.end) } else { PageStart::From(range.start) };
         let request = PageRequest {
             log: &self.log,

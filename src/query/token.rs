@@ -20,9 +20,10 @@ const VERSION: u8 = 1;
 pub struct Scope([u8; 8]);
 
 impl Scope {
-    /// The scope of a query.
+    /// The scope of a query. The printed predicate reads as the same one again, so two that differ print
+    /// differently, also in another version of this program.
     pub fn of(log: &LogName, predicate: &Predicate) -> Self {
-        let digest = Sha256::digest(format!("{log}\n{predicate:?}"));
+        let digest = Sha256::digest(format!("{log}\n{predicate}"));
         let mut scope = [0; 8];
         scope.copy_from_slice(&digest[..8]);
         Self(scope)

@@ -15,7 +15,7 @@ use tokio::{sync::OwnedMutexGuard, time::sleep};
 use super::{
     Appender, CountRequest, Counted, Discard, EpochKey, IndexReads, IndexWriter, Key, Known, LastSeen, Live,
     Moment, PageRequest, ProducerDetail, ProducerPage, ProducerRow, QuarantineCursor, QuarantineFilter,
-    QuarantineKey, QuarantinePage, Quarantined, QuarantinedRow, RollupRequest, Run, Store, StoreError,
+    QuarantineKey, QuarantinePage, Quarantined, QuarantinedRow, RollupRequest, Rows, Run, Store, StoreError,
     StoredEpoch, StoredEvent, Times, broken,
 };
 use crate::{
@@ -402,7 +402,7 @@ impl Store for MemoryStore {
         readers_only()
     }
 
-    async fn page(&self, _request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn page(&self, _request: &PageRequest<'_>) -> Result<Rows, StoreError> {
         readers_only()
     }
 

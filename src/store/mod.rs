@@ -121,6 +121,28 @@ pub struct PageRequest<'a> {
     pub limit: u32,
 }
 
+/// The events of a page.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Rows {
+    pub events: Vec<StoredEvent>,
+    /// Whether they are so large that further ones were left out.
+    pub cut: bool,
+}
+
+impl Rows {
+    /// Bytes of the records of a page at most, but for the event that passes it: a page of the largest events
+    /// that follows one of small ones must not take the memory.
+    const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+    /// Adds an event. Returns whether there is room for more.
+    fn add(&mut self, bytes: &mut usize, event: StoredEvent) -> bool {
+        *bytes += event.record.len();
+        self.events.push(event);
+        self.cut = *bytes >= Self::MOST_BYTES;
+        !self.cut
+    }
+}
+
 /// A column that counts can be grouped by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GroupColumn {
@@ -203,7 +225,7 @@ pub trait Store: IndexReads {
     /// Numbers of events in these logs; those that have none may be left out.
     async fn heads(&self, logs: &[LogName]) -> Result<HashMap<LogName, u64>, StoreError>;
     /// One page of matching events, in the order of its start.
-    async fn page(&self, request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError>;
+    async fn page(&self, request: &PageRequest<'_>) -> Result<Rows, StoreError>;
     /// The event at a position.
     async fn event_at(&self, log: &LogName, position: u64) -> Result<Option<StoredEvent>, StoreError>;
     /// The key rows of those keys that are stored.

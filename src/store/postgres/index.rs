@@ -105,6 +105,7 @@ impl IndexReads for PostgresStore {
     }
 
     async fn rollup(&self, request: &RollupRequest<'_>) -> Result<(u64, Vec<Counted>), StoreError> {
+        let _turn = self.counting.acquire().await.map_err(broken)?;
         let rows = fetch(&self.scanners, sql::rollup(DIALECT, request)).await?;
         let mut indexed = 0;
         let mut all = Vec::with_capacity(rows.len());

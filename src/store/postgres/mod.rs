@@ -17,11 +17,12 @@ use std::{str::FromStr as _, time::Duration};
 use async_trait::async_trait;
 use pool::pool;
 use sqlx::{ConnectOptions as _, PgPool, migrate::Migrator, postgres::PgConnectOptions};
+use tokio::sync::Semaphore;
 
 use super::{
     Appender, CountRequest, Counted, Discard, HashMap, Key, Known, LastSeen, LogName, PageRequest, Producer,
     ProducerDetail, ProducerPage, ProducerRow, QuarantineCursor, QuarantineFilter, QuarantineKey,
-    QuarantinePage, QuarantinedRow, Store, StoreError, StoredEvent, from_sql,
+    QuarantinePage, QuarantinedRow, Rows, Store, StoreError, StoredEvent, from_sql,
     sql::{Dialect, Lists},
 };
 
@@ -36,6 +37,8 @@ const READERS: (u32, Duration) = (4, Duration::from_secs(5));
 /// Connections for pages and counts of queries. They take their time, and wait for each other in line; what is
 /// read by key must not stand in it.
 const SCANNERS: (u32, Duration) = (6, Duration::from_secs(30));
+/// Counts that run at a time: each statement of one takes a while, and pages must not wait behind all of them.
+const COUNTING: usize = 3;
 /// How long a read may take: a little longer than the server's own statement timeout.
 const READ_LIMIT: Duration = Duration::from_secs(65);
 
@@ -54,6 +57,7 @@ pub struct PostgresStore {
     options: PgConnectOptions,
     readers: PgPool,
     scanners: PgPool,
+    counting: Semaphore,
     /// One connection for the readiness check and the heads of followed logs alone: slow queries on every
     /// other one must not make the server look dead, nor followers late.
     sentinel: PgPool,
@@ -83,7 +87,7 @@ impl PostgresStore {
         let readers = pool(READERS, by_key.clone()).await.map_err(failed)?;
         let scanners = pool(SCANNERS, by_key).await.map_err(failed)?;
         let sentinel = pool((1, READERS.1), options.clone()).await.map_err(failed)?;
-        Ok(Self { options, readers, scanners, sentinel })
+        Ok(Self { options, readers, scanners, counting: Semaphore::new(COUNTING), sentinel })
     }
 }
 
@@ -130,7 +134,7 @@ impl Store for PostgresStore {
         rows.collect()
     }
 
-    async fn page(&self, request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn page(&self, request: &PageRequest<'_>) -> Result<Rows, StoreError> {
         read::page(&self.scanners, request).await
     }
 
@@ -147,6 +151,7 @@ impl Store for PostgresStore {
     }
 
     async fn count(&self, request: &CountRequest<'_>) -> Result<Vec<Counted>, StoreError> {
+        let _turn = self.counting.acquire().await.map_err(super::broken)?;
         read::count(&self.scanners, request).await
     }
 

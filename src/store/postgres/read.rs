@@ -1,9 +1,14 @@
 //! Reading from PostgreSQL: pages, counts, the schema check.
-use sqlx::{AssertSqlSafe, PgPool, Row as _, postgres::PgRow};
+use futures::TryStreamExt as _;
+use sqlx::{
+    AssertSqlSafe, PgPool, Row as _,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 
 use super::{
     super::{
-        CountRequest, Counted, GroupColumn, PageRequest, StoreError, StoredEvent, broken, from_sql,
+        CountRequest, Counted, GroupColumn, PageRequest, Rows, StoreError, StoredEvent, broken, from_sql,
         sql::{self, Bind, Statement},
     },
     DIALECT, MIGRATOR, failed, within,
@@ -22,9 +27,20 @@ pub async fn ready(pool: &PgPool) -> Result<(), StoreError> {
 }
 
 /// One page of events.
-pub async fn page(pool: &PgPool, request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError> {
-    let rows = fetch(pool, sql::page(DIALECT, request)).await?;
-    rows.iter().map(stored_event).collect()
+pub async fn page(pool: &PgPool, request: &PageRequest<'_>) -> Result<Rows, StoreError> {
+    let reading = async {
+        let mut rows = bound(sql::page(DIALECT, request)).fetch(pool);
+        let (mut page, mut bytes) = (Rows::default(), 0);
+        while let Some(row) = rows.try_next().await? {
+            match stored_event(&row).map(|event| page.add(&mut bytes, event)) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(page))
+    };
+    within(reading).await?
 }
 
 /// Counts by group.
@@ -34,6 +50,11 @@ pub async fn count(pool: &PgPool, request: &CountRequest<'_>) -> Result<Vec<Coun
 }
 
 pub async fn fetch(pool: &PgPool, statement: Statement) -> Result<Vec<PgRow>, StoreError> {
+    within(bound(statement).fetch_all(pool)).await
+}
+
+/// A statement with its values.
+fn bound(statement: Statement) -> Query<'static, sqlx::Postgres, PgArguments> {
     // The text is made of fixed pieces; every value is a bind parameter.
     let mut query = sqlx::query(AssertSqlSafe(statement.text));
     for bind in statement.binds {
@@ -45,7 +66,7 @@ pub async fn fetch(pool: &PgPool, statement: Statement) -> Result<Vec<PgRow>, St
             Bind::Bytes(bytes) => query.bind(bytes),
         };
     }
-    within(query.fetch_all(pool)).await
+    query
 }
 
 /// An event row.

@@ -24,12 +24,12 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::{
     Appender, CountRequest, Counted, Discard, HashMap, Key, Known, LastSeen, LogName, PageRequest, Producer,
     ProducerDetail, ProducerPage, ProducerRow, QuarantineCursor, QuarantineFilter, QuarantineKey,
-    QuarantinePage, QuarantinedRow, Store, StoreError, StoredEvent, from_sql,
+    QuarantinePage, QuarantinedRow, Rows, Store, StoreError, StoredEvent, from_sql,
     sql::{Dialect, Lists},
 };
 
@@ -44,6 +44,8 @@ const READERS: (u32, Duration) = (2, Duration::from_secs(5));
 /// Connections for pages and counts of queries. They take their time, and wait for each other in line; what is
 /// read by key must not stand in it.
 const SCANNERS: (u32, Duration) = (4, Duration::from_secs(30));
+/// Counts that run at a time: each statement of one takes a while, and pages must not wait behind all of them.
+const COUNTING: usize = 2;
 /// How long a read may take.
 const READ_LIMIT: Duration = Duration::from_secs(60);
 /// How long a writer waits for another process to let go of the write lock.
@@ -57,6 +59,7 @@ pub struct SqliteStore {
     writer: Arc<Mutex<()>>,
     readers: SqlitePool,
     scanners: SqlitePool,
+    counting: Semaphore,
     /// One connection for the readiness check and the heads of followed logs alone: slow queries on every
     /// other one must not make the server look dead, nor followers late.
     sentinel: SqlitePool,
@@ -79,7 +82,14 @@ impl SqliteStore {
         let readers = pool(READERS).await.map_err(failed)?;
         let scanners = pool(SCANNERS).await.map_err(failed)?;
         let sentinel = pool((1, READERS.1)).await.map_err(failed)?;
-        Ok(Self { path: path.to_owned(), writer: Arc::default(), readers, scanners, sentinel })
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Arc::default(),
+            readers,
+            scanners,
+            counting: Semaphore::new(COUNTING),
+            sentinel,
+        })
     }
 }
 
@@ -134,7 +144,7 @@ impl Store for SqliteStore {
         rows.collect()
     }
 
-    async fn page(&self, request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn page(&self, request: &PageRequest<'_>) -> Result<Rows, StoreError> {
         read::page(&self.scanners, request).await
     }
 
@@ -151,6 +161,7 @@ impl Store for SqliteStore {
     }
 
     async fn count(&self, request: &CountRequest<'_>) -> Result<Vec<Counted>, StoreError> {
+        let _turn = self.counting.acquire().await.map_err(super::broken)?;
         read::count(&self.scanners, request).await
     }
 

@@ -1,11 +1,16 @@
 //! Reading from SQLite: pages, counts, the schema check.
 use std::fmt::Write as _;
 
-use sqlx::{AssertSqlSafe, Row as _, SqlitePool, sqlite::SqliteRow};
+use futures::TryStreamExt as _;
+use sqlx::{
+    AssertSqlSafe, Row as _, SqlitePool,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
 
 use super::{
     super::{
-        CountRequest, Counted, GroupColumn, PageRequest, StoreError, StoredEvent, broken, from_sql,
+        CountRequest, Counted, GroupColumn, PageRequest, Rows, StoreError, StoredEvent, broken, from_sql,
         sql::{self, Bind, Statement},
     },
     DIALECT, MIGRATOR, failed, within,
@@ -24,9 +29,20 @@ pub async fn ready(pool: &SqlitePool) -> Result<(), StoreError> {
 }
 
 /// One page of events.
-pub async fn page(pool: &SqlitePool, request: &PageRequest<'_>) -> Result<Vec<StoredEvent>, StoreError> {
-    let rows = fetch(pool, sql::page(DIALECT, request)).await?;
-    rows.iter().map(stored_event).collect()
+pub async fn page(pool: &SqlitePool, request: &PageRequest<'_>) -> Result<Rows, StoreError> {
+    let reading = async {
+        let mut rows = bound(sql::page(DIALECT, request)).fetch(pool);
+        let (mut page, mut bytes) = (Rows::default(), 0);
+        while let Some(row) = rows.try_next().await? {
+            match stored_event(&row).map(|event| page.add(&mut bytes, event)) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(page))
+    };
+    within(reading).await?
 }
 
 /// Counts by group.
@@ -36,6 +52,11 @@ pub async fn count(pool: &SqlitePool, request: &CountRequest<'_>) -> Result<Vec<
 }
 
 pub async fn fetch(pool: &SqlitePool, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
+    within(bound(statement).fetch_all(pool)).await
+}
+
+/// A statement with its values.
+fn bound(statement: Statement) -> Query<'static, sqlx::Sqlite, SqliteArguments> {
     // The text is made of fixed pieces; every value is a bind parameter.
     let mut query = sqlx::query(AssertSqlSafe(statement.text));
     for bind in statement.binds {
@@ -47,7 +68,7 @@ pub async fn fetch(pool: &SqlitePool, statement: Statement) -> Result<Vec<Sqlite
             Bind::Bytes(bytes) => query.bind(bytes),
         };
     }
-    within(query.fetch_all(pool)).await
+    query
 }
 
 /// A list of numbers as one bind parameter.
