@@ -47,6 +47,7 @@ mod hostile_load;
 mod idempotency;
 mod index;
 mod kill;
+mod large_pages;
 mod layering;
 mod many_logs;
 mod notification_aliases;
