@@ -88,9 +88,10 @@ pub async fn run(args: BenchQueryArgs) -> Result<Exit, Failure> {
         }
         let seen = stream(&connection, request.clone()).await?;
         rates.push(per_second(seen.events, seen.took));
-        let [bulk, rate] = [&bulk, &rates].map(|rates| rates.last().copied().unwrap_or_default());
         if args.rounds > 1 {
-            say(&format!("round {round}: bulk {bulk:.0}/s, query {rate:.0}/s"));
+            let last = |rates: &[f64]| rates.last().map_or_else(String::new, |rate| format!("{rate:.0}/s"));
+            let bulk = if bulk.is_empty() { String::new() } else { format!("bulk {}, ", last(&bulk)) };
+            say(&format!("round {round}: {bulk}query {}", last(&rates)));
         }
         rounds.push(seen);
     }
