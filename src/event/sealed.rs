@@ -31,6 +31,7 @@ pub struct SealedEvent {
 }
 
 /// The columns that filters, orders and counts use. Everything in them is also in the record.
+#[derive(Clone, Default, Debug)]
 pub struct Columns {
     pub family: i32,
     pub code: String,

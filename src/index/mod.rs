@@ -16,7 +16,6 @@ pub mod segment;
 pub mod terms;
 
 pub use run::{Key, Kind, Row};
-pub use segment::Indexable;
 pub use terms::Term;
 
 /// Number of the format of everything in this module. Whatever changes the hash of a term or the bytes of a

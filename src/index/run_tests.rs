@@ -5,38 +5,41 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::index::{
-    chores::{Chore, Run, RunId, State, next},
-    segment::{Collector, Indexable},
-    terms::terms_of,
+use crate::{
+    event::Columns,
+    index::{
+        chores::{Chore, Run, RunId, State, next},
+        segment::Collector,
+        terms::terms_of,
+    },
 };
 
 const SHAPE: crate::index::Shape = crate::index::Shape { segment: 7, fan_out: 2, top: 11 };
 
 /// Few values, some rare and some that nearly every event has.
-fn event() -> impl Strategy<Value = Indexable> {
+fn event() -> impl Strategy<Value = Columns> {
     (0_u32..40, 0_u32..400, 0_i32..3, prop::bool::weighted(0.9)).prop_map(
-        |(actor, device, family, common)| Indexable {
+        |(actor, device, family, common)| Columns {
             family,
             code: if common { "common".to_owned() } else { format!("code-{actor}") },
             actor: format!("actor-{actor}"),
             device: if device < 100 { String::new() } else { format!("device-{device}") },
             attributes: format!("\u{fdd0}a\u{fdd1}{actor}\u{fdd0}a\u{fdd1}{device}\u{fdd0}"),
-            ..Indexable::default()
+            ..Columns::default()
         },
     )
 }
 
-fn segment(events: &[Indexable], first: u64) -> Vec<Row> {
+fn segment(events: &[Columns], first: u64) -> Vec<Row> {
     let mut collector = Collector::new(SHAPE.segment, first);
     for (at, event) in events.iter().enumerate() {
-        collector.add(Indexable { position: first + at as u64, ..event.clone() });
+        collector.add(first + at as u64, event.clone());
     }
     collector.finish().rows
 }
 
 /// The offsets of every term, one event after the other.
-fn by_hand(events: &[Indexable]) -> BTreeMap<Term, BTreeSet<u32>> {
+fn by_hand(events: &[Columns]) -> BTreeMap<Term, BTreeSet<u32>> {
     let mut found: BTreeMap<Term, BTreeSet<u32>> = BTreeMap::new();
     for (event, offset) in events.iter().zip(0..) {
         terms_of(event, |term| {
@@ -47,7 +50,7 @@ fn by_hand(events: &[Indexable]) -> BTreeMap<Term, BTreeSet<u32>> {
 }
 
 /// Nothing is missing; beyond that only whole segments in which the term is common.
-fn assert_found(level: u32, rows: &[Row], events: &[Indexable]) {
+fn assert_found(level: u32, rows: &[Row], events: &[Columns]) {
     assert!(rows.is_sorted_by_key(|row| row.key), "rows in the order of their keys");
     let common = usize::try_from(SHAPE.segment_size()).expect("small") / COMMON;
     for (term, offsets) in by_hand(events) {

@@ -6,32 +6,10 @@ use super::{
     run::{self, RowWriter},
     terms::terms_of,
 };
+use crate::event::Columns;
 
 /// Microseconds of an hour: the rollup's bucket.
 pub const HOUR: i64 = 3_600_000_000;
-
-/// What of an event is indexed.
-#[derive(Clone, Default, Debug)]
-pub struct Indexable {
-    pub position: u64,
-    pub family: i32,
-    pub outcome: i32,
-    /// 0 for none.
-    pub severity: i64,
-    pub code: String,
-    pub name: String,
-    pub category: String,
-    pub producer: String,
-    pub actor: String,
-    pub subject: String,
-    pub device: String,
-    pub correlation_id: String,
-    /// Microseconds since 1970, like the next.
-    pub occurred_at: i64,
-    pub received_at: i64,
-    /// See [`crate::event::attribute_text`].
-    pub attributes: String,
-}
 
 /// Earliest and latest times of a segment. Of no event at all it overlaps no range of time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,8 +65,8 @@ impl Collector {
     }
 
     /// Adds an event of the segment.
-    pub fn add(&mut self, event: Indexable) {
-        let Ok(offset) = u32::try_from(event.position.saturating_sub(self.first)) else { return };
+    pub fn add(&mut self, position: u64, event: Columns) {
+        let Ok(offset) = u32::try_from(position.saturating_sub(self.first)) else { return };
         terms_of(&event, |term| self.pairs.push((term, offset)));
         let zone = &mut self.zone;
         zone.min_occurred = zone.min_occurred.min(event.occurred_at);

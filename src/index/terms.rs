@@ -1,7 +1,6 @@
 //! What an event is found by: a term for each value that a filter can ask for by equality.
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::segment::Indexable;
 use crate::event::{ATTRIBUTE_MARK, Columns, VALUE_MARK, attribute_escaped};
 
 /// A field and a value, as 63 bits of their XXH3: what fits a signed column. Stored, so it never changes
@@ -63,69 +62,24 @@ impl Term {
     }
 }
 
-/// What of an event has terms.
-pub struct Values<'a> {
-    pub family: i32,
-    pub outcome: i32,
-    /// 0 for none.
-    pub severity: i64,
-    pub texts: [(Field, &'a str); 8],
-    /// See [`crate::event::attribute_text`].
-    pub attributes: &'a str,
-}
-
-impl<'a> From<&'a Indexable> for Values<'a> {
-    fn from(event: &'a Indexable) -> Self {
-        Self {
-            family: event.family,
-            outcome: event.outcome,
-            severity: event.severity,
-            texts: [
-                (Field::Code, &event.code),
-                (Field::Name, &event.name),
-                (Field::Category, &event.category),
-                (Field::Producer, &event.producer),
-                (Field::Actor, &event.actor),
-                (Field::Subject, &event.subject),
-                (Field::Device, &event.device),
-                (Field::CorrelationId, &event.correlation_id),
-            ],
-            attributes: &event.attributes,
-        }
-    }
-}
-
-impl<'a> From<&'a Columns> for Values<'a> {
-    fn from(event: &'a Columns) -> Self {
-        Self {
-            family: event.family,
-            outcome: event.outcome,
-            severity: event.severity,
-            texts: [
-                (Field::Code, &event.code),
-                (Field::Name, &event.name),
-                (Field::Category, &event.category),
-                (Field::Producer, &event.producer),
-                (Field::Actor, &event.actor),
-                (Field::Subject, &event.subject),
-                (Field::Device, &event.device),
-                (Field::CorrelationId, &event.correlation_id),
-            ],
-            attributes: &event.attributes,
-        }
-    }
-}
-
 /// Every term of an event; some more than once.
-pub fn terms_of<'a>(event: impl Into<Values<'a>>, mut add: impl FnMut(Term)) {
-    let event = event.into();
+pub fn terms_of(event: &Columns, mut add: impl FnMut(Term)) {
     add(Term::number(Field::Family, event.family.into()));
     add(Term::number(Field::Outcome, event.outcome.into()));
     // Most families have none.
     if event.severity != 0 {
         add(Term::number(Field::Severity, event.severity));
     }
-    for (field, value) in event.texts {
+    for (field, value) in [
+        (Field::Code, &event.code),
+        (Field::Name, &event.name),
+        (Field::Category, &event.category),
+        (Field::Producer, &event.producer),
+        (Field::Actor, &event.actor),
+        (Field::Subject, &event.subject),
+        (Field::Device, &event.device),
+        (Field::CorrelationId, &event.correlation_id),
+    ] {
         if let Some(term) = Term::text(field, value) {
             add(term);
         }
@@ -144,20 +98,20 @@ mod tests {
     use super::*;
     use crate::{event::attribute_text, proto::v1};
 
-    fn terms(event: &Indexable) -> Vec<Term> {
+    fn terms(event: &Columns) -> Vec<Term> {
         let mut terms = Vec::new();
         terms_of(event, |term| terms.push(term));
         terms
     }
 
-    fn attributes(pairs: &[(&str, &str)]) -> Indexable {
+    fn attributes(pairs: &[(&str, &str)]) -> Columns {
         let attribute = |(name, value): &(&str, &str)| v1::Attribute {
             name: (*name).to_owned(),
             value: (*value).to_owned(),
             dropped: false,
         };
         let list: Vec<_> = pairs.iter().map(attribute).collect();
-        Indexable { attributes: attribute_text(&list), ..Indexable::default() }
+        Columns { attributes: attribute_text(&list), ..Columns::default() }
     }
 
     /// They are stored: a change of any is a new format.
@@ -200,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_same_value_in_another_field_is_another_term() {
-        let event = Indexable { actor: "ann".to_owned(), ..Indexable::default() };
+        let event = Columns { actor: "ann".to_owned(), ..Columns::default() };
         let found = terms(&event);
         assert!(found.contains(&Term::text(Field::Actor, "ann").expect("a term")));
         assert!(!found.contains(&Term::text(Field::Subject, "ann").expect("a term")));

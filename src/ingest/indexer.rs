@@ -131,9 +131,9 @@ async fn segment(shape: Shape, writer: &mut dyn IndexWriter, behind: &Behind) ->
         let events = writer.events(log, next..end, EVENTS).await?;
         // Fewer than asked for: those were all. There may be none, where retention has removed them.
         let last = events.last().filter(|_| events.len() == EVENTS as usize);
-        next = last.map_or(end, |last| last.position + 1);
+        next = last.map_or(end, |(last, _)| last + 1);
         collector = apart(move || {
-            events.into_iter().for_each(|event| collector.add(event));
+            events.into_iter().for_each(|(position, event)| collector.add(position, event));
             collector
         })
         .await?;

@@ -5,9 +5,9 @@ use async_trait::async_trait;
 
 use super::{CountRequest, Counted, PageRequest, StoreError};
 use crate::{
-    event::LogName,
+    event::{Columns, LogName},
     index::{
-        Indexable, Key, Row,
+        Key, Row,
         chores::{Chore, Run, RunId},
         segment::Segment,
     },
@@ -115,7 +115,7 @@ pub trait IndexWriter: Send {
         log: &LogName,
         positions: Range<u64>,
         most: u32,
-    ) -> Result<Vec<Indexable>, StoreError>;
+    ) -> Result<Vec<(u64, Columns)>, StoreError>;
     /// Adds the next segment. `false`: it is not the next one any more.
     async fn add(&mut self, log: &LogName, segment: &Segment) -> Result<bool, StoreError>;
     /// The runs of a log.

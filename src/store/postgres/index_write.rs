@@ -11,11 +11,14 @@ use super::{
     super::{Behind, IndexWriter, LogName, StoreError, broken, from_sql, index::small, to_sql},
     failed,
 };
-use crate::index::{
-    FORMAT, Indexable, Key, Kind, Row,
-    chores::{Chore, Run, RunId, State},
-    run,
-    segment::{CountKey, Segment},
+use crate::{
+    event::Columns,
+    index::{
+        FORMAT, Key, Kind, Row,
+        chores::{Chore, Run, RunId, State},
+        run,
+        segment::{CountKey, Segment},
+    },
 };
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
@@ -246,14 +249,14 @@ impl IndexWriter for PostgresIndexWriter {
         log: &LogName,
         positions: Range<u64>,
         most: u32,
-    ) -> Result<Vec<Indexable>, StoreError> {
+    ) -> Result<Vec<(u64, Columns)>, StoreError> {
         let query = sqlx::query(include_str!("index_events.sql"))
             .bind(log.as_str())
             .bind(to_sql(positions.start))
             .bind(to_sql(positions.end))
             .bind(i64::from(most));
         let rows = query.fetch_all(&mut self.connection).await.map_err(failed)?;
-        rows.iter().map(|row| indexable(row).map_err(failed)).collect()
+        rows.iter().map(|row| indexed_event(row).map_err(failed)).collect()
     }
 
     async fn add(&mut self, log: &LogName, segment: &Segment) -> Result<bool, StoreError> {
@@ -318,10 +321,9 @@ fn log(row: &PgRow) -> Result<LogName, StoreError> {
     LogName::parse(row.try_get(0).map_err(failed)?).map_err(broken)
 }
 
-fn indexable(row: &PgRow) -> Result<Indexable, sqlx::Error> {
+fn indexed_event(row: &PgRow) -> Result<(u64, Columns), sqlx::Error> {
     let position: i64 = row.try_get(0)?;
-    Ok(Indexable {
-        position: u64::try_from(position).unwrap_or_default(),
+    let columns = Columns {
         family: row.try_get::<i16, _>(1)?.into(),
         outcome: row.try_get::<i16, _>(2)?.into(),
         code: row.try_get(3)?,
@@ -336,5 +338,6 @@ fn indexable(row: &PgRow) -> Result<Indexable, sqlx::Error> {
         received_at: row.try_get(12)?,
         attributes: row.try_get(13)?,
         severity: row.try_get(14)?,
-    })
+    };
+    Ok((u64::try_from(position).unwrap_or_default(), columns))
 }

@@ -11,11 +11,14 @@ use super::{
     failed,
     read::json,
 };
-use crate::index::{
-    FORMAT, Indexable, Key, Kind, Row,
-    chores::{Chore, Run, RunId, State},
-    run,
-    segment::{CountKey, Segment},
+use crate::{
+    event::Columns,
+    index::{
+        FORMAT, Key, Kind, Row,
+        chores::{Chore, Run, RunId, State},
+        run,
+        segment::{CountKey, Segment},
+    },
 };
 
 /// A connection that builds indexes.
@@ -253,14 +256,14 @@ impl IndexWriter for SqliteIndexWriter {
         log: &LogName,
         positions: Range<u64>,
         most: u32,
-    ) -> Result<Vec<Indexable>, StoreError> {
+    ) -> Result<Vec<(u64, Columns)>, StoreError> {
         let query = sqlx::query(include_str!("index_events.sql"))
             .bind(log.as_str())
             .bind(to_sql(positions.start))
             .bind(to_sql(positions.end))
             .bind(most);
         let rows = query.fetch_all(&mut self.connection).await.map_err(failed)?;
-        rows.iter().map(|row| indexable(row).map_err(failed)).collect()
+        rows.iter().map(|row| indexed_event(row).map_err(failed)).collect()
     }
 
     async fn add(&mut self, log: &LogName, segment: &Segment) -> Result<bool, StoreError> {
@@ -331,10 +334,9 @@ fn log(row: &SqliteRow) -> Result<LogName, StoreError> {
     LogName::parse(row.try_get(0).map_err(failed)?).map_err(broken)
 }
 
-fn indexable(row: &SqliteRow) -> Result<Indexable, sqlx::Error> {
+fn indexed_event(row: &SqliteRow) -> Result<(u64, Columns), sqlx::Error> {
     let position: i64 = row.try_get(0)?;
-    Ok(Indexable {
-        position: u64::try_from(position).unwrap_or_default(),
+    let columns = Columns {
         family: row.try_get(1)?,
         outcome: row.try_get(2)?,
         code: row.try_get(3)?,
@@ -349,5 +351,6 @@ fn indexable(row: &SqliteRow) -> Result<Indexable, sqlx::Error> {
         received_at: row.try_get(12)?,
         attributes: row.try_get(13)?,
         severity: row.try_get(14)?,
-    })
+    };
+    Ok((u64::try_from(position).unwrap_or_default(), columns))
 }
