@@ -44,8 +44,8 @@ fn large_events_behind_small_ones_are_read_in_smaller_pages() {
                 assert_eq!(positions, (first..5200).collect::<Vec<_>>(), "{kind:?} {order:?}");
             }
             // The records of the large ones are 140 MiB, and a page was to hold 2,048 events.
-            let memory = server.peak_memory() / 1024 / 1024;
-            assert!(memory < 160, "{kind:?}: {memory} MiB");
+            let memory = server.peak_memory() / 1024;
+            assert!(memory < 200, "{kind:?}: {memory} MiB");
         });
     }
 }
