@@ -8,6 +8,7 @@
 //! through a pool, in short statements, never inside a long transaction.
 mod filling;
 mod index;
+mod index_steps;
 mod postgres;
 mod producer_columns;
 mod producers;

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, sqlite::SqliteRow};
 use tokio::sync::Mutex;
 
 use super::{
-    super::{Behind, IndexWriter, LogName, StoreError, broken, from_sql, to_sql},
+    super::{Behind, IndexWriter, LogName, StoreError, broken, from_sql, index_steps::RunWrites, to_sql},
     append::{MOST_ROWS, Query, insert, tuples},
     failed,
     read::json,
@@ -33,11 +33,6 @@ impl SqliteIndexWriter {
         Self { connection, writer }
     }
 
-    async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
-        sqlx::query(statement).execute(&mut self.connection).await.map_err(failed)?;
-        Ok(())
-    }
-
     async fn execute(&mut self, query: Query<'_>) -> Result<(), StoreError> {
         query.execute(&mut self.connection).await.map_err(failed)?;
         Ok(())
@@ -51,46 +46,6 @@ impl SqliteIndexWriter {
         let query = sqlx::query_scalar(include_str!("index_head.sql")).bind(log.as_str());
         let indexed: Option<i64> = query.fetch_optional(&mut self.connection).await.map_err(failed)?;
         from_sql(indexed.unwrap_or(0))
-    }
-
-    async fn state(&mut self, log: &LogName, run: RunId) -> Result<Option<(State, u64)>, StoreError> {
-        let query = of_run(include_str!("index_run_progress.sql"), log, run);
-        let row = query.fetch_optional(&mut self.connection).await.map_err(failed)?;
-        row.map(|row| {
-            Ok((state(row.try_get(0).map_err(failed)?)?, from_sql(row.try_get(1).map_err(failed)?)?))
-        })
-        .transpose()
-    }
-
-    async fn set(
-        &mut self,
-        log: &LogName,
-        run: RunId,
-        state: State,
-        progress: u64,
-    ) -> Result<(), StoreError> {
-        let query = of_run(include_str!("index_run_set.sql"), log, run);
-        self.execute(query.bind(state as i64).bind(to_sql(progress))).await
-    }
-
-    async fn make(&mut self, log: &LogName, run: RunId, state: State) -> Result<(), StoreError> {
-        let query = of_run(include_str!("index_run_add.sql"), log, run);
-        self.execute(query.bind(state as i64).bind(0_i64).bind(i64::from(FORMAT))).await
-    }
-
-    async fn add_rows(&mut self, log: &LogName, run: RunId, rows: &[Row]) -> Result<(), StoreError> {
-        let into = "index_postings (log, level, first, kind, key, data)";
-        insert(&mut self.connection, into, 6, rows, |query, row| {
-            query
-                .bind(log.as_str())
-                .bind(i64::from(run.level))
-                .bind(to_sql(run.first))
-                .bind(row.key.kind as i64)
-                .bind(to_sql(row.key.key))
-                .bind(row.data.as_slice())
-        })
-        .await
-        .map_err(failed)
     }
 
     async fn add_counts(&mut self, log: &LogName, counts: &[(CountKey, u64)]) -> Result<(), StoreError> {
@@ -141,60 +96,68 @@ impl SqliteIndexWriter {
         self.execute(head).await?;
         Ok(true)
     }
+}
 
-    async fn tidy_in_transaction(
-        &mut self,
-        log: &LogName,
-        chore: &Chore,
-        rows: &[Row],
-    ) -> Result<bool, StoreError> {
-        match chore {
-            Chore::Merge { parent, child_level, children, buckets, last } => {
-                match self.state(log, *parent).await? {
-                    None if buckets.start == 0 => self.make(log, *parent, State::Building).await?,
-                    Some((State::Building, progress)) if progress == buckets.start => {}
-                    _ => return Ok(false),
-                }
-                self.add_rows(log, *parent, rows).await?;
-                let (state, progress) = if *last { (State::Live, 0) } else { (State::Building, buckets.end) };
-                self.set(log, *parent, state, progress).await?;
-                for first in children.iter().filter(|_| *last) {
-                    self.set(log, RunId { level: *child_level, first: *first }, State::Gone, 0).await?;
-                }
-            }
-            Chore::Clear { run, buckets, last } => {
-                if self.state(log, *run).await? != Some((State::Gone, buckets.start)) {
-                    return Ok(false);
-                }
-                let (low, high) = run::terms(run.level, buckets);
-                for (kind, from, to) in
-                    [(Kind::Bucket, buckets.start, buckets.end.saturating_sub(1)), (Kind::Term, low, high)]
-                {
-                    let query = of_run(include_str!("index_clear.sql"), log, *run);
-                    self.execute(query.bind(kind as i64).bind(to_sql(from)).bind(to_sql(to))).await?;
-                }
-                if *last {
-                    self.execute(of_run(include_str!("index_run_delete.sql"), log, *run)).await?;
-                } else {
-                    self.set(log, *run, State::Gone, buckets.end).await?;
-                }
-            }
-        }
-        Ok(true)
+#[async_trait]
+impl RunWrites for SqliteIndexWriter {
+    async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
+        sqlx::query(statement).execute(&mut self.connection).await.map_err(failed)?;
+        Ok(())
     }
 
-    /// Ends the transaction, whatever became of it.
-    async fn end(&mut self, done: Result<bool, StoreError>) -> Result<bool, StoreError> {
-        let ended = match &done {
-            Ok(true) => self.run("COMMIT").await,
-            Ok(false) => self.run("ROLLBACK").await,
-            Err(_) => Ok(()),
-        };
-        if done.is_err() || ended.is_err() {
-            // It may be over already.
-            let _ = self.run("ROLLBACK").await;
-        }
-        ended.and(done)
+    async fn state(&mut self, log: &LogName, run: RunId) -> Result<Option<(State, u64)>, StoreError> {
+        let query = of_run(include_str!("index_run_progress.sql"), log, run);
+        let row = query.fetch_optional(&mut self.connection).await.map_err(failed)?;
+        row.map(|row| {
+            Ok((state(row.try_get(0).map_err(failed)?)?, from_sql(row.try_get(1).map_err(failed)?)?))
+        })
+        .transpose()
+    }
+
+    async fn set(
+        &mut self,
+        log: &LogName,
+        run: RunId,
+        state: State,
+        progress: u64,
+    ) -> Result<(), StoreError> {
+        let query = of_run(include_str!("index_run_set.sql"), log, run);
+        self.execute(query.bind(state as i64).bind(to_sql(progress))).await
+    }
+
+    async fn make(&mut self, log: &LogName, run: RunId, state: State) -> Result<(), StoreError> {
+        let query = of_run(include_str!("index_run_add.sql"), log, run);
+        self.execute(query.bind(state as i64).bind(0_i64).bind(i64::from(FORMAT))).await
+    }
+
+    async fn add_rows(&mut self, log: &LogName, run: RunId, rows: &[Row]) -> Result<(), StoreError> {
+        let into = "index_postings (log, level, first, kind, key, data)";
+        insert(&mut self.connection, into, 6, rows, |query, row| {
+            query
+                .bind(log.as_str())
+                .bind(i64::from(run.level))
+                .bind(to_sql(run.first))
+                .bind(row.key.kind as i64)
+                .bind(to_sql(row.key.key))
+                .bind(row.data.as_slice())
+        })
+        .await
+        .map_err(failed)
+    }
+
+    async fn clear(
+        &mut self,
+        log: &LogName,
+        run: RunId,
+        kind: Kind,
+        (first, last): (u64, u64),
+    ) -> Result<(), StoreError> {
+        let query = of_run(include_str!("index_clear.sql"), log, run);
+        self.execute(query.bind(kind as i64).bind(to_sql(first)).bind(to_sql(last))).await
+    }
+
+    async fn remove(&mut self, log: &LogName, run: RunId) -> Result<(), StoreError> {
+        self.execute(of_run(include_str!("index_run_delete.sql"), log, run)).await
     }
 }
 
@@ -325,7 +288,7 @@ impl IndexWriter for SqliteIndexWriter {
         let writer = Arc::clone(&self.writer);
         let _turn = writer.lock().await;
         self.run("BEGIN IMMEDIATE").await?;
-        let done = self.tidy_in_transaction(log, chore, rows).await;
+        let done = self.step(log, chore, rows).await;
         self.end(done).await
     }
 }
