@@ -4,26 +4,13 @@ use std::collections::BTreeMap;
 use chancery::proto::v1::{Event, EventFamily};
 
 use crate::harness::{
-    KINDS, Kind, TestStore, block_on,
+    KINDS, Kind, TestStore,
     cli::{Ran, run},
-    events::examples,
-    log::{append, read_all},
+    log::filled,
     server::Server,
 };
 
 const DAY: i64 = 86_400;
-
-fn filled(store: &TestStore) -> (Server, Vec<Event>) {
-    let server = Server::start(store);
-    let read = block_on(async {
-        let mut audit = server.audit().await;
-        for family in ["cms_audit", "cms_notification", "as_audit", "token_server"] {
-            append(&mut audit, examples(family)).await;
-        }
-        read_all(&mut audit).await
-    });
-    (server, read)
-}
 
 fn count(server: &Server, flags: &[&str]) -> Ran {
     let ran = run(server.cli(&["count"]).args(flags), "");

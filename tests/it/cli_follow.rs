@@ -1,6 +1,6 @@
 //! `chancery query --follow` and `--explain`, against a server that says exactly what a test wants.
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
     process::Stdio,
 };
 
@@ -11,7 +11,7 @@ use chancery::proto::v1::{
 use tonic::{Code, Status, metadata::MetadataMap};
 
 use crate::harness::{
-    cli::run,
+    cli::{run, run_into_closed_pipe},
     live::Live,
     scripted::{Scripted, Step},
 };
@@ -148,15 +148,8 @@ fn a_second_ctrl_c_ends_a_command_that_hangs_in_a_write() {
 fn following_into_a_closed_pipe_ends_quietly() {
     let Step::Say(repeated) = event(1) else { unreachable!() };
     let server = Scripted::start(vec![caught_up(0), Step::Repeat(repeated)]);
-    let mut command = server.cli(&["query", "--follow"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
-    let mut out = BufReader::with_capacity(1, child.stdout.take().expect("a pipe"));
-    let mut first = String::new();
-    out.read_line(&mut first).expect("a line");
-    drop(out);
-    let mut err = String::new();
-    child.stderr.take().expect("a pipe").read_to_string(&mut err).expect("text");
-    assert_eq!(child.wait().expect("the child").code(), Some(0), "{err}");
+    let (code, err) = run_into_closed_pipe(&mut server.cli(&["query", "--follow"]));
+    assert_eq!(code, Some(0), "{err}");
     assert_eq!(err.lines().count(), 1, "caught up, and no complaint: {err}");
 }
 

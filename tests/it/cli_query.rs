@@ -1,32 +1,14 @@
 //! `chancery query`: what is stored, in every format, harmless for terminals and spreadsheets, and
 //! continued where it broke off.
-use std::{
-    io::{BufRead as _, BufReader, Read as _},
-    process::Stdio,
-};
-
 use chancery::proto::v1::{CmsAuditEvent, Event, new_event::Family};
 
 use crate::harness::{
     KINDS, Kind, TestStore, block_on,
-    cli::{Ran, run},
-    events::{event, examples},
-    log::{append, read_all},
+    cli::{Ran, run, run_into_closed_pipe},
+    events::event,
+    log::filled,
     server::Server,
 };
-
-/// A server with all examples, and the events as stored.
-fn filled(store: &TestStore) -> (Server, Vec<Event>) {
-    let server = Server::start(store);
-    let read = block_on(async {
-        let mut audit = server.audit().await;
-        for family in ["cms_audit", "cms_notification", "as_audit", "token_server"] {
-            append(&mut audit, examples(family)).await;
-        }
-        read_all(&mut audit).await
-    });
-    (server, read)
-}
 
 fn query(server: &Server, flags: &[&str]) -> Ran {
     run(server.cli(&["query"]).args(flags), "")
@@ -198,15 +180,8 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let store = TestStore::new(Kind::Sqlite);
     let (server, stored) = filled(&store);
     for format in ["table", "json", "ndjson", "csv"] {
-        let mut command = server.cli(&["query", "-o", format]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
-        let mut out = BufReader::with_capacity(1, child.stdout.take().expect("a pipe"));
-        let mut first = String::new();
-        out.read_line(&mut first).expect("a line");
-        drop(out);
-        let mut err = String::new();
-        child.stderr.take().expect("a pipe").read_to_string(&mut err).expect("text");
-        assert_eq!(child.wait().expect("the child").code(), Some(0), "{format}: {err}");
+        let (code, err) = run_into_closed_pipe(&mut server.cli(&["query", "-o", format]));
+        assert_eq!(code, Some(0), "{format}: {err}");
         assert!(!err.contains("panicked") && !err.contains("Broken pipe"), "{format}: {err}");
     }
     assert!(stored.len() > 300, "more than fits a pipe");

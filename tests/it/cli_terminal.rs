@@ -1,26 +1,11 @@
 //! What a person sees: tables that fit the terminal, colours, bars and sparklines; and none of it elsewhere.
-use chancery::proto::v1::Event;
-
 use crate::harness::{
-    Kind, TestStore, block_on,
+    Kind, TestStore,
     cli::{Ran, run},
-    events::examples,
-    log::{append, read_all},
+    log::filled,
     server::Server,
     terminal::run_on_terminal,
 };
-
-fn filled(store: &TestStore) -> (Server, Vec<Event>) {
-    let server = Server::start(store);
-    let read = block_on(async {
-        let mut audit = server.audit().await;
-        for family in ["cms_audit", "cms_notification", "as_audit", "token_server"] {
-            append(&mut audit, examples(family)).await;
-        }
-        read_all(&mut audit).await
-    });
-    (server, read)
-}
 
 fn seen(server: &Server, arguments: &[&str], columns: u16) -> Ran {
     let ran = run_on_terminal(&mut server.cli(arguments), columns);

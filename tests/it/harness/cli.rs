@@ -1,6 +1,6 @@
 //! Runs the binary to its end, bounded in time.
 use std::{
-    io::{Read, Write as _},
+    io::{BufRead as _, BufReader, Read, Write as _},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -34,6 +34,18 @@ impl Ran {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.out.lines().map(parse).collect()
     }
+}
+
+/// Runs a command whose output nobody reads behind its first line; its exit code and what it says to that.
+pub fn run_into_closed_pipe(command: &mut Command) -> (Option<i32>, String) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
+    let mut out = BufReader::with_capacity(1, child.stdout.take().expect("a pipe"));
+    let mut first = String::new();
+    out.read_line(&mut first).expect("a line");
+    drop(out);
+    let mut err = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut err).expect("text");
+    (child.wait().expect("the child").code(), err)
 }
 
 /// Runs a command with this standard input.

@@ -5,6 +5,8 @@ use chancery::proto::v1::{
 };
 use tonic::transport::Channel;
 
+use super::{TestStore, block_on, events::examples, server::Server};
+
 /// Appends events to the default log, all of which must be accepted; returns them as stored.
 pub async fn stored(client: &mut AuditServiceClient<Channel>, events: Vec<NewEvent>) -> Vec<Event> {
     let answer = append(client, events).await;
@@ -56,4 +58,17 @@ pub fn values<'e>(event: &'e Event, name: &str) -> Vec<&'e str> {
 /// Reasons of an event's warnings, in order.
 pub fn warned(event: &Event) -> Vec<&str> {
     event.warnings.iter().map(|warning| warning.reason.as_str()).collect()
+}
+
+/// A server with the examples of all families, and the events as stored.
+pub fn filled(store: &TestStore) -> (Server, Vec<Event>) {
+    let server = Server::start(store);
+    let read = block_on(async {
+        let mut audit = server.audit().await;
+        for family in ["cms_audit", "cms_notification", "as_audit", "token_server"] {
+            append(&mut audit, examples(family)).await;
+        }
+        read_all(&mut audit).await
+    });
+    (server, read)
 }
