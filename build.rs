@@ -4,11 +4,12 @@ use std::{env, error::Error, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "chancery/v1/event.proto",
     "chancery/v1/audit_service.proto",
     "chancery/v1/catalog_service.proto",
     "chancery/v1/producer_service.proto",
+    "chancery/v1/proof_service.proto",
     "chancery/v1/quarantine_service.proto",
 ];
 
@@ -32,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".chancery.v1")
         .btree_map(".chancery.v1")
         .compile_fds(descriptors.clone())?;
-    // The servers apart, over the same messages but for one: what a query answers with holds stored bytes,
+    // The servers apart, over the same messages but for two: what answers with events holds stored bytes,
     // which are not decoded and encoded again.
     let servers = out.join("servers");
     std::fs::create_dir_all(&servers)?;
@@ -42,6 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".google.rpc", "crate::proto::google::rpc")
         .extern_path(".chancery.v1", "crate::proto::v1")
         .extern_path(".chancery.v1.QueryResponse", "crate::grpc::spliced::QueryMessage")
+        .extern_path(".chancery.v1.GetEventResponse", "crate::grpc::spliced::GetEventMessage")
         .build_client(false)
         .codec_path("crate::server::codec::BoundedCodec")
         .out_dir(servers)

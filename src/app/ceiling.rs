@@ -17,7 +17,7 @@ use crate::{
     event::{LogName, ParsedEvent, Producer, Receipt, SealedEvent, admit, seal},
     ingest::{
         Ingest, SubmitError,
-        sequencer::{self, Entry, Mode, Submission},
+        sequencer::{self, Entry, Head, Mode, Submission},
     },
     proto::v1::NewEvent,
     query::live::Live,
@@ -85,14 +85,14 @@ impl Ceiling {
         while rows.peek().is_some() {
             groups.push([Arc::new(submission(rows.by_ref().take(per_transaction)))]);
         }
-        let mut head = appender.begin(&log).await.map_err(failed)?;
+        let Head { mut size, mut tree } = appender.begin(&log).await.map_err(failed)?;
         appender.rollback().await.map_err(failed)?;
         let (known, live) = Default::default();
         let mut plans = Vec::new();
         for group in &groups {
-            let plan = sequencer::plan(head, &known, &live, group);
-            head = plan.head;
-            plans.push(plan);
+            let plan = sequencer::plan(size, &known, &live, group);
+            (size, tree) = (plan.size, plan.tree(&tree));
+            plans.push((plan, tree.clone()));
         }
         appender.bulk_load(&log, &plans).await.map_err(failed)
     }

@@ -18,7 +18,7 @@ use crate::{
     ingest::{
         SubmitError,
         admission::Received,
-        sequencer::{self, Entry, Head, Mode, Submission, Verdict},
+        sequencer::{self, Entry, Mode, Submission, Verdict},
     },
     proto::{
         google::rpc,
@@ -26,6 +26,7 @@ use crate::{
     },
     store::{Key, Quarantined},
     telemetry::{Metrics, Outcome},
+    tree::TreeHead,
 };
 
 /// An event after the catalog: its id, and what is to be done with it.
@@ -52,6 +53,11 @@ impl Fate {
     pub(super) const fn quarantined(rejection: Rejection) -> Self {
         Self::Submitted { warnings: Vec::new(), leaf_hash: Vec::new(), rejection: Some(rejection) }
     }
+}
+
+/// A tree as the contract has it: size and root.
+pub(super) fn tree_fields(tree: TreeHead) -> (u64, bytes::Bytes) {
+    (tree.size, bytes::Bytes::copy_from_slice(&tree.root))
 }
 
 /// Answers one call.
@@ -93,7 +99,7 @@ pub async fn append(
             let ids = request.events.iter().map(|event| shown_id(&event.event_id));
             let results = ids.enumerate().map(|(index, id)| not_attempted(index, id, &why, true)).collect();
             tally.result(Outcome::not_attempted, count);
-            return Ok(v1::AppendResponse { results, tree_size: 0 });
+            return Ok(v1::AppendResponse { results, ..Default::default() });
         }
     };
     let (checked, entries) = check(audit, &log, &producer, request.events);
@@ -107,14 +113,14 @@ pub async fn append(
         }
     }
     let submission = Arc::new(Submission { producer, mode, entries });
-    let (verdicts, tree_size) = if request.validate_only {
-        (dry_run(audit, &log, &submission).await?, 0)
+    let (verdicts, tree) = if request.validate_only {
+        (dry_run(audit, &log, &submission).await?, None)
     } else if submission.entries.is_empty() {
-        // Everything was rejected; the size of the log is a courtesy.
-        (Vec::new(), audit.store.head(&log).await.unwrap_or_default())
+        // Everything was rejected; the tree of the log is a courtesy.
+        (Vec::new(), audit.store.tree(&log).await.ok().map(|tree| tree.head()))
     } else {
         match audit.ingest.submit(&log, submission, &admission).await {
-            Ok(committed) => (committed.verdicts, committed.tree_size),
+            Ok(committed) => (committed.verdicts, Some(committed.tree)),
             Err(error) if mode == Mode::Atomic => {
                 tally.result(Outcome::not_attempted, count);
                 return Err(status::not_committed(error));
@@ -126,7 +132,8 @@ pub async fn append(
         atomic_conflict(&tally, &verdicts)?;
     }
     let results = results(&tally, checked, verdicts, request.validate_only);
-    Ok(v1::AppendResponse { results, tree_size })
+    let (tree_size, root_hash) = tree.map_or_else(Default::default, tree_fields);
+    Ok(v1::AppendResponse { results, tree_size, root_hash })
 }
 
 /// Counts what becomes of the events of one call; nothing of a dry run, which becomes nothing. Events of a
@@ -296,7 +303,7 @@ async fn dry_run(audit: &Audit, log: &LogName, submission: &Arc<Submission>) -> 
     let size = audit.store.head(log).await.map_err(|error| status::store(&error))?;
     let known =
         audit.store.known(log, &sequencer::keys(group)).await.map_err(|error| status::store(&error))?;
-    let mut plan = sequencer::plan(Head { size }, &known, &HashSet::new(), group);
+    let mut plan = sequencer::plan(size, &known, &HashSet::new(), group);
     let mut verdicts = plan.verdicts.swap_remove(0);
     for verdict in &mut verdicts {
         // Positions that nothing has taken are not to be spoken of.
@@ -391,7 +398,7 @@ fn not_committed(tally: &Tally, checked: Vec<Checked>, error: SubmitError) -> v1
     for each in &results {
         tally.result(outcome(each.result()), 1);
     }
-    v1::AppendResponse { results, tree_size: 0 }
+    v1::AppendResponse { results, ..Default::default() }
 }
 
 /// An index as it is sent: of at most 1000 or so.

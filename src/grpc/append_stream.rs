@@ -10,6 +10,7 @@
 //! is committed all the same, and answered as a duplicate when it is sent again.
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures::{StreamExt as _, stream::FuturesOrdered};
 use prost::Message as _;
 use tokio::{
@@ -115,7 +116,7 @@ struct Turn {
 /// A batch whose outcome is final, or why it is not.
 struct Settled {
     batch_number: u64,
-    outcome: Result<(Vec<v1::EventResult>, u64, Admission), NotCommitted>,
+    outcome: Result<(Vec<v1::EventResult>, (u64, Bytes), Admission), NotCommitted>,
 }
 
 /// Why a batch was not committed and is not tried again: the client keeps it and all after it.
@@ -144,7 +145,7 @@ impl Stream {
                 biased;
                 Some(settled) = in_flight.next(), if !in_flight.is_empty() => {
                     let Settled { batch_number, outcome } = settled;
-                    let (results, tree_size, admission) = match outcome {
+                    let (results, (tree_size, root_hash), admission) = match outcome {
                         Ok(outcome) => outcome,
                         Err(NotCommitted::Draining) => return Ok(()),
                         Err(NotCommitted::Broken) => return Err(Ended::With(status::internal())),
@@ -153,6 +154,7 @@ impl Stream {
                         acked_through: batch_number,
                         results,
                         tree_size,
+                        root_hash,
                         ..Default::default()
                     }, Some(admission));
                 }
@@ -303,7 +305,7 @@ async fn commit(
     mut request: v1::AppendStreamRequest,
     turn: Turn,
     throttles: &mpsc::Sender<v1::StreamThrottle>,
-) -> Result<(Vec<v1::EventResult>, u64, Admission), NotCommitted> {
+) -> Result<(Vec<v1::EventResult>, (u64, Bytes), Admission), NotCommitted> {
     let (bytes, count) = (request.encoded_len(), request.events.len());
     if count > MAX_BATCH_EVENTS {
         // Refused anyway: it does not wait with more events than it has paid room for.
@@ -324,11 +326,11 @@ async fn commit(
     drop(turn.room);
     if count > MAX_BATCH_EVENTS {
         let why = status::batch_too_large(count, MAX_BATCH_EVENTS);
-        return Ok((append::refuse_all(tally, count, &why), 0, admission));
+        return Ok((append::refuse_all(tally, count, &why), Default::default(), admission));
     }
     let (checked, entries) = append::check(audit, log, &producer, request.events);
     if entries.is_empty() {
-        return Ok((append::results(tally, checked, Vec::new(), false), 0, admission));
+        return Ok((append::results(tally, checked, Vec::new(), false), Default::default(), admission));
     }
     let submission = Arc::new(Submission { producer, mode: Mode::PerEvent, entries });
     let committed = loop {
@@ -337,7 +339,8 @@ async fn commit(
             Err(error) => wait(audit, error, throttles).await?,
         }
     };
-    Ok((append::results(tally, checked, committed.verdicts, false), committed.tree_size, admission))
+    let tree = append::tree_fields(committed.tree);
+    Ok((append::results(tally, checked, committed.verdicts, false), tree, admission))
 }
 
 /// Tells the client why its acks are late, and waits before the next try.

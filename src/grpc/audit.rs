@@ -2,14 +2,13 @@
 use std::{pin::Pin, sync::Arc};
 
 use futures::Stream;
-use prost::Message as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     append, append_stream, convert,
     query::{self, Queries},
-    spliced::QueryMessage,
+    spliced::{GetEventMessage, QueryMessage},
     status,
 };
 use crate::{
@@ -24,7 +23,7 @@ use crate::{
         predicate::{FilterFault, Predicate},
         token::Tokens,
     },
-    store::{GroupColumn, Key, Store, StoredEvent},
+    store::{GroupColumn, Key, Store},
     telemetry::Metrics,
 };
 
@@ -93,7 +92,7 @@ impl AuditService for AuditRpc {
     async fn get_event(
         &self,
         request: Request<v1::GetEventRequest>,
-    ) -> Result<Response<v1::GetEventResponse>, Status> {
+    ) -> Result<Response<GetEventMessage>, Status> {
         let _running = self.0.calls.token();
         let request = request.into_inner();
         let log = log_name(&request.log)?;
@@ -125,7 +124,7 @@ impl AuditService for AuditRpc {
         };
         let event = self.0.store.event_at(&log, position).await.map_err(|e| status::store(&e))?;
         let event = event.ok_or_else(|| no_event(&log, &format!("position {position}")))?;
-        Ok(Response::new(v1::GetEventResponse { event: Some(stored(event)?) }))
+        Ok(Response::new(GetEventMessage(event)))
     }
 
     async fn count_events(
@@ -153,18 +152,6 @@ impl AuditService for AuditRpc {
         let total = rows.iter().map(|row| row.count).sum();
         Ok(Response::new(v1::CountEventsResponse { rows, total, filter: predicate.to_string() }))
     }
-}
-
-/// A stored record with what is not part of it.
-fn stored(event: StoredEvent) -> Result<v1::Event, Status> {
-    let position = event.position;
-    let mut message = v1::Event::decode(event.record.as_slice()).map_err(|error| {
-        tracing::error!(position, %error, "a stored record cannot be read");
-        status::internal()
-    })?;
-    message.position = Some(position);
-    message.leaf_hash = bytes::Bytes::copy_from_slice(&event.leaf_hash);
-    Ok(message)
 }
 
 fn no_event(log: &LogName, what: &str) -> Status {

@@ -1,13 +1,14 @@
-//! What a query answers with: stored records go to the wire as they are.
+//! What queries and `GetEvent` answer with: stored records go to the wire as they are.
 //!
 //! On the wire a field of message type is its length and its bytes, so the bytes of a record stand where an
-//! `Event` is declared, followed by the two fields of an event that are not part of its record. Nothing is
-//! decoded, and nothing can be encoded differently from what was hashed. Caller: `grpc::query`.
+//! `Event` is declared, followed by the fields of an event that are not part of its record. Nothing is
+//! decoded, and nothing can be encoded differently from what was hashed. Callers: `grpc::query`, `grpc::audit`.
 use bytes::{Buf, BufMut};
 use prost::{
     DecodeError, Message,
     encoding::{
-        DecodeContext, WireType, encode_key, encode_varint, encoded_len_varint, key_len, string, uint64,
+        DecodeContext, WireType, encode_key, encode_varint, encoded_len_varint, key_len, skip_field, string,
+        uint64,
     },
 };
 
@@ -16,9 +17,12 @@ use crate::{proto::v1, store::StoredEvent};
 /// Numbers of the fields of `QueryResponse`.
 const RESUME_TOKEN: u32 = 1;
 const EVENT: u32 = 2;
+/// Number of the field of `GetEventResponse`.
+const GOT_EVENT: u32 = 1;
 /// Numbers of those fields of `Event` that are not in its record.
 const POSITION: u32 = 30;
 const LEAF_HASH: u32 = 31;
+const RECORD_SIZE: u32 = 32;
 
 /// A `QueryResponse`.
 #[derive(Debug)]
@@ -29,11 +33,62 @@ pub enum QueryMessage {
     Other(Box<v1::QueryResponse>),
 }
 
-/// Bytes of an `Event`: its record and the two fields besides.
+/// A number of 32 bits and one of 64 look alike on the wire.
+const fn record_size(event: &StoredEvent) -> u64 {
+    event.record.len() as u64
+}
+
+/// Bytes of an `Event`: its record and the fields besides.
 fn event_len(event: &StoredEvent) -> usize {
     // One more byte each for their lengths.
     let leaf_hash = key_len(LEAF_HASH) + 1 + event.leaf_hash.len();
-    event.record.len() + uint64::encoded_len(POSITION, &event.position) + leaf_hash
+    let position = uint64::encoded_len(POSITION, &event.position);
+    event.record.len() + position + leaf_hash + uint64::encoded_len(RECORD_SIZE, &record_size(event))
+}
+
+/// Bytes of a field that holds an `Event`.
+fn field_len(field: u32, event: &StoredEvent) -> usize {
+    let event = event_len(event);
+    key_len(field) + encoded_len_varint(event as u64) + event
+}
+
+/// Writes a field that holds an `Event`.
+fn encode_event(field: u32, event: &StoredEvent, out: &mut impl BufMut) {
+    encode_key(field, WireType::LengthDelimited, out);
+    encode_varint(event_len(event) as u64, out);
+    out.put_slice(&event.record);
+    uint64::encode(POSITION, &event.position, out);
+    encode_key(LEAF_HASH, WireType::LengthDelimited, out);
+    encode_varint(event.leaf_hash.len() as u64, out);
+    out.put_slice(&event.leaf_hash);
+    uint64::encode(RECORD_SIZE, &record_size(event), out);
+}
+
+/// A `GetEventResponse`.
+#[derive(Debug)]
+pub struct GetEventMessage(pub StoredEvent);
+
+impl Message for GetEventMessage {
+    fn encode_raw(&self, out: &mut impl BufMut) {
+        encode_event(GOT_EVENT, &self.0, out);
+    }
+
+    fn encoded_len(&self) -> usize {
+        field_len(GOT_EVENT, &self.0)
+    }
+
+    /// Part of the trait; a server does not read its own answers.
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        from: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        skip_field(wire_type, tag, from, context)
+    }
+
+    fn clear(&mut self) {}
 }
 
 impl Message for QueryMessage {
@@ -41,13 +96,7 @@ impl Message for QueryMessage {
         match self {
             Self::Event { resume_token, event } => {
                 string::encode(RESUME_TOKEN, resume_token, out);
-                encode_key(EVENT, WireType::LengthDelimited, out);
-                encode_varint(event_len(event) as u64, out);
-                out.put_slice(&event.record);
-                uint64::encode(POSITION, &event.position, out);
-                encode_key(LEAF_HASH, WireType::LengthDelimited, out);
-                encode_varint(event.leaf_hash.len() as u64, out);
-                out.put_slice(&event.leaf_hash);
+                encode_event(EVENT, event, out);
             }
             Self::Other(message) => message.encode_raw(out),
         }
@@ -56,9 +105,7 @@ impl Message for QueryMessage {
     fn encoded_len(&self) -> usize {
         match self {
             Self::Event { resume_token, event } => {
-                let event = event_len(event);
-                let length = encoded_len_varint(event as u64);
-                string::encoded_len(RESUME_TOKEN, resume_token) + key_len(EVENT) + length + event
+                string::encoded_len(RESUME_TOKEN, resume_token) + field_len(EVENT, event)
             }
             Self::Other(message) => message.encoded_len(),
         }
@@ -100,9 +147,19 @@ mod tests {
             let message = QueryMessage::Event { resume_token: "token".to_owned(), event };
             let wire = message.encode_to_vec();
             assert_eq!(wire.len(), message.encoded_len());
+            let QueryMessage::Event { event, .. } = message else { unreachable!("made above") };
+            let got = GetEventMessage(event);
+            let got_wire = got.encode_to_vec();
+            assert_eq!(got_wire.len(), got.encoded_len());
             assert!(wire.windows(record.len()).any(|bytes| bytes == record));
-            let whole =
-                v1::Event { position: Some(position), leaf_hash: vec![9; 32].into(), ..stored.clone() };
+            let whole = v1::Event {
+                position: Some(position),
+                leaf_hash: vec![9; 32].into(),
+                record_size: u32::try_from(record.len()).expect("a short record"),
+                ..stored.clone()
+            };
+            let expected = v1::GetEventResponse { event: Some(whole.clone()) };
+            assert_eq!(v1::GetEventResponse::decode(got_wire.as_slice()), Ok(expected));
             let expected =
                 v1::QueryResponse { resume_token: "token".to_owned(), payload: Some(Payload::Event(whole)) };
             assert_eq!(v1::QueryResponse::decode(wire.as_slice()), Ok(expected));

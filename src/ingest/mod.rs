@@ -32,7 +32,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{event::LogName, query::live::Live, store::Store, telemetry::Metrics};
+use crate::{event::LogName, query::live::Live, store::Store, telemetry::Metrics, tree::TreeHead};
 
 /// Logs that one replica appends to at a time. Each holds a task with its queue, some 10 KiB, and waits its
 /// turn for a connection. A log without appends for a while does not count.
@@ -45,8 +45,8 @@ const QUEUE_CALLS: usize = 1024;
 pub struct Committed {
     /// Per entry of the submission.
     pub verdicts: Vec<Verdict>,
-    /// Size of the log when the group was committed.
-    pub tree_size: u64,
+    /// The tree of the log when the group was committed.
+    pub tree: TreeHead,
 }
 
 /// Why a submission was not committed. Nothing of it is stored, except for `Unknown`.

@@ -1,5 +1,5 @@
 //! The sequencer's decision: which events of a group are new, which position each takes, what each
-//! submitter hears. A pure function of the locked head, the stored keys and the group; the task in
+//! submitter hears. A pure function of the locked head's size, the stored keys and the group; the task in
 //! `task` runs it inside a transaction, as often as it takes.
 use std::{
     collections::{HashMap, HashSet},
@@ -11,13 +11,17 @@ use uuid::Uuid;
 use crate::{
     event::{Producer, SealedEvent},
     store::{Key, Known, Placed, ProducerWrites, QuarantineKey, Quarantined},
+    tree::Frontier,
 };
 
 /// A log's head.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Head {
     /// Events in the log; the next position.
     pub size: u64,
+    /// The tree of its leaf hashes. Of fewer leaves than there are events where an older program has appended
+    /// some, which knows of no tree.
+    pub tree: Frontier,
 }
 
 /// What one bad event does to its submission.
@@ -118,8 +122,8 @@ pub struct Plan<'a> {
     pub released: Vec<QuarantineKey>,
     /// What becomes of the tables of producers: see `producers`.
     pub producers: ProducerWrites,
-    /// The head after the write.
-    pub head: Head,
+    /// Events in the log after the write.
+    pub size: u64,
     /// Per submission, per entry.
     pub verdicts: Vec<Vec<Verdict>>,
 }
@@ -133,6 +137,11 @@ impl Plan<'_> {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.placed.is_empty() && self.quarantined.is_empty() && self.released.is_empty()
+    }
+
+    /// The tree of the log after the write, given the one before.
+    pub fn tree(&self, before: &Frontier) -> Frontier {
+        before.extended(self.placed.iter().map(|placed| placed.event.leaf_hash()))
     }
 
     /// Whether it acks events that were stored before.
@@ -191,7 +200,7 @@ struct Seen<'a> {
 /// refuses any other before it gets here, and a group that runs again after an unknown commit relies on it.
 /// `live` are those of its [`rows`] that are in quarantine and not discarded.
 pub fn plan<'a>(
-    head: Head,
+    size: u64,
     known: &'a HashMap<Key, Known>,
     live: &HashSet<QuarantineKey>,
     group: &'a [Arc<Submission>],
@@ -201,12 +210,12 @@ pub fn plan<'a>(
         quarantined: Vec::new(),
         released: Vec::new(),
         producers: ProducerWrites::default(),
-        head,
+        size,
         verdicts: Vec::new(),
     };
     let mut placed_keys: HashMap<Key, Seen<'a>> = HashMap::new();
     for submission in group {
-        let (placed, quarantined, size) = (plan.placed.len(), plan.quarantined.len(), plan.head.size);
+        let (placed, quarantined, size) = (plan.placed.len(), plan.quarantined.len(), plan.size);
         let released = plan.released.len();
         let mut own_keys = Vec::new();
         let mut verdicts = Vec::with_capacity(submission.entries.len());
@@ -255,8 +264,8 @@ pub fn plan<'a>(
                     continue;
                 }
             };
-            let position = plan.head.size;
-            plan.head.size += 1;
+            let position = plan.size;
+            plan.size += 1;
             plan.placed.push(Placed { position, producer: &submission.producer, event, replayed });
             plan.released.extend(row);
             verdicts.push(Verdict::Accepted { position });
@@ -271,7 +280,7 @@ pub fn plan<'a>(
             plan.placed.truncate(placed);
             plan.quarantined.truncate(quarantined);
             plan.released.truncate(released);
-            plan.head.size = size;
+            plan.size = size;
             for key in own_keys {
                 placed_keys.remove(&key);
             }

@@ -114,7 +114,7 @@ proptest! {
         )
     ) {
         let mut stored: HashMap<Key, Known> = HashMap::new();
-        let mut head = Head { size: 0 };
+        let mut tree = Frontier::default();
         // Every row was quarantined before the groups, and every third was discarded.
         let mut released: HashSet<QuarantineKey> = HashSet::new();
         for group in &groups {
@@ -126,11 +126,11 @@ proptest! {
                 .into_iter()
                 .filter(|row| !released.contains(row) && row.content_hash[0] % 3 != 0)
                 .collect();
-            let plan = plan(head, &known, &live, &group);
+            let plan = plan(tree.size(), &known, &live, &group);
 
             // Dense: the placed events take exactly the positions from the old head to the new one.
             let positions: Vec<u64> = plan.placed.iter().map(|placed| placed.position).collect();
-            prop_assert_eq!(&positions, &(head.size..plan.head.size).collect::<Vec<_>>());
+            prop_assert_eq!(&positions, &(tree.size()..plan.size).collect::<Vec<_>>());
 
             for placed in &plan.placed {
                 let key = Key { producer: placed.producer.clone(), event_id: placed.event.event_id() };
@@ -156,7 +156,7 @@ proptest! {
                     if submission.mode == Mode::Atomic && refused {
                         match verdict {
                             Verdict::Conflict { position: Some(position) } => {
-                                prop_assert!(*position < plan.head.size, "a position that nothing has");
+                                prop_assert!(*position < plan.size, "a position that nothing has");
                             }
                             Verdict::Conflict { position: None } | Verdict::NotAttempted => {}
                             other => prop_assert!(false, "{:?} in a refused atomic submission", other),
@@ -193,7 +193,7 @@ proptest! {
                     let same = row.content_hash == content_hash;
                     match verdict {
                         Verdict::Accepted { position } => {
-                            prop_assert!(same && *position == row.position && *position >= head.size);
+                            prop_assert!(same && *position == row.position && *position >= tree.size());
                         }
                         Verdict::Duplicate { position, leaf_hash } => {
                             prop_assert!(same && *position == row.position && *leaf_hash == row.leaf_hash);
@@ -203,7 +203,8 @@ proptest! {
                     }
                 }
             }
-            head = plan.head;
+            tree = plan.tree(&tree);
+            prop_assert_eq!(tree.size(), plan.size);
         }
     }
 }

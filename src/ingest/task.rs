@@ -22,13 +22,14 @@ use super::{
     Committed, Job, SubmitError,
     appenders::{Appenders, Lease, Turn},
     producers::{Group, Noted},
-    sequencer::{self, Plan, Submission, Verdict},
+    sequencer::{self, Head, Plan, Submission, Verdict},
 };
 use crate::{
     event::{LogName, limits::MAX_MESSAGE_BYTES},
     query::live::{Commit, Live},
     store::{Appender, ProducerWrites, StoreError},
     telemetry::Metrics,
+    tree::Frontier,
 };
 
 /// Events of one transaction: enough to make the commit's fsync cheap per event, few enough that a
@@ -51,6 +52,8 @@ const WARY_GROUPS: u32 = 32;
 const WRITE_LIMIT: Duration = Duration::from_secs(15);
 /// How long a COMMIT may take before its outcome counts as unknown.
 const COMMIT_LIMIT: Duration = Duration::from_secs(15);
+/// Leaf hashes that are read at a time: half a MiB.
+const CATCH_UP: u64 = 1 << 14;
 /// Pause after the first failed try; doubles up to `LONGEST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest pause between two tries.
@@ -231,6 +234,7 @@ impl Sequencer {
         let mut lease = self.appenders.borrow(turn).await?;
         let appender = &mut lease.appender;
         let head = appender.begin(&self.log).await?;
+        let before = caught_up(appender.as_mut(), &self.log, head).await?;
         let keys = match self.wary {
             0 => sequencer::refused_keys(group),
             _ => sequencer::keys(group),
@@ -244,7 +248,7 @@ impl Sequencer {
             true => HashSet::new(),
             false => appender.live(&self.log, &rows).await?,
         };
-        let mut plan = sequencer::plan(head, &known, &live, group);
+        let mut plan = sequencer::plan(before.size(), &known, &live, group);
         if self.wary == 0 && plan.conflicts() {
             // An event that is stored would be named by its position, and may be another one than this.
             lease.roll_back().await?;
@@ -253,7 +257,7 @@ impl Sequencer {
         if !known.is_empty() {
             self.wary = WARY_GROUPS;
         }
-        let tree_size = plan.head.size;
+        let mut tree = before.head();
         let mut noted = Vec::new();
         let lease = if plan.is_empty() && plan.repeats() {
             // What is seen is not yet safe where commits wait for a standby: a session that ended while it
@@ -264,7 +268,9 @@ impl Sequencer {
             None
         } else {
             (plan.producers, noted) = producers(appender.as_mut(), &self.log, &plan).await?;
-            match appender.write(&self.log, &plan).await {
+            let after = plan.tree(&before);
+            tree = after.head();
+            match appender.write(&self.log, &plan, &after).await {
                 Ok(()) => Some(lease),
                 Err(StoreError::KeyTaken) => {
                     lease.roll_back().await?;
@@ -273,9 +279,21 @@ impl Sequencer {
                 Err(error) => return Err(error),
             }
         };
-        let committed = plan.verdicts.into_iter().map(|verdicts| Committed { verdicts, tree_size }).collect();
+        let committed = plan.verdicts.into_iter().map(|verdicts| Committed { verdicts, tree }).collect();
         Ok((committed, noted, lease))
     }
+}
+
+/// The tree of a log with every event in it. A program of an older schema leaves out those that it appends:
+/// some thousands during an update, more than a transaction has time for only where `chancery migrate` was
+/// not run again after it.
+async fn caught_up(appender: &mut dyn Appender, log: &LogName, head: Head) -> Result<Frontier, StoreError> {
+    let Head { size, mut tree } = head;
+    while tree.size() < size {
+        let leaves = appender.leaf_hashes(log, tree.size()..size.min(tree.size() + CATCH_UP)).await?;
+        tree = tree.extended(&leaves);
+    }
+    Ok(tree)
 }
 
 /// The events that a group has appended.

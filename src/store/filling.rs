@@ -1,8 +1,8 @@
-//! Columns that came with a later schema, in rows that were written before: read from the records, batch by
+//! Columns and trees that came with a later schema, in rows that were written before: read from the records, batch by
 //! batch, by `Store::migrate`. Each store has the statements; what a row gets is decided here.
 //!
 //! `log_head.filled` says how far a log is done. An append moves it along with the head when nothing is left to
-//! fill; a program of an older schema leaves it behind, which is how its rows are found.
+//! fill; a program of an older schema leaves it behind, which is how its rows are found. `log_head.tree_size` says the same of the log's tree.
 use prost::Message as _;
 
 use super::{StoreError, broken};
@@ -11,6 +11,9 @@ use crate::{event::Columns, proto::v1::Event};
 /// Positions of one batch. Its records are in memory: 256 of the largest are some 50 MiB. The head of the log
 /// is locked meanwhile, for some 10 ms.
 pub const BATCH: i64 = 256;
+
+/// Leaf hashes that are taken into a tree at a time: half a MiB. The head of the log is locked meanwhile.
+pub const LEAVES: u64 = 1 << 14;
 
 /// What a row lacks.
 pub struct Filling {

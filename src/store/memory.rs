@@ -22,6 +22,7 @@ use crate::{
     event::{LogName, Producer},
     index::{self, chores::RunId},
     ingest::sequencer::{Head, Plan},
+    tree::{Frontier, Hash},
 };
 
 /// Where a transaction can fail before its commit.
@@ -67,6 +68,7 @@ pub enum Fault {
 #[derive(Default)]
 pub struct Tables {
     pub size: u64,
+    pub tree: Frontier,
     pub events: HashMap<u64, StoredEvent>,
     pub keys: HashMap<Key, Known>,
     pub quarantine: HashSet<QuarantineKey>,
@@ -144,6 +146,7 @@ struct MemoryAppender {
 struct Written {
     log: LogName,
     size: u64,
+    tree: Frontier,
     events: Vec<(StoredEvent, Key, Known)>,
     quarantined: Vec<QuarantineKey>,
     released: Vec<QuarantineKey>,
@@ -168,7 +171,7 @@ impl MemoryAppender {
         if let Some(written) = written {
             let mut state = store.state();
             let tables = state.logs.entry(written.log).or_default();
-            tables.size = written.size;
+            (tables.size, tables.tree) = (written.size, written.tree);
             for (event, key, known) in written.events {
                 tables.events.insert(event.position, event);
                 tables.keys.insert(key, known);
@@ -196,7 +199,7 @@ impl Appender for MemoryAppender {
         let head = Arc::clone(self.store.state().heads.entry(log.clone()).or_default());
         self.turn = Some(head.lock_owned().await);
         self.unusable = false;
-        Ok(Head { size: self.store.look(log, |tables| tables.size) })
+        Ok(self.store.look(log, |tables| Head { size: tables.size, tree: tables.tree.clone() }))
     }
 
     async fn known(&mut self, log: &LogName, keys: &[Key]) -> Result<HashMap<Key, Known>, StoreError> {
@@ -238,11 +241,22 @@ impl Appender for MemoryAppender {
         Ok(HashMap::new())
     }
 
-    async fn bulk_load(&mut self, _log: &LogName, _plans: &[Plan<'_>]) -> Result<Duration, StoreError> {
+    async fn bulk_load(
+        &mut self,
+        _log: &LogName,
+        _plans: &[(Plan<'_>, Frontier)],
+    ) -> Result<Duration, StoreError> {
         readers_only()
     }
 
-    async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
+    async fn leaf_hashes(&mut self, log: &LogName, positions: Range<u64>) -> Result<Vec<Hash>, StoreError> {
+        self.store.look(log, |tables| {
+            let found = positions.map(|position| tables.events.get(&position).map(|event| event.leaf_hash));
+            found.collect::<Option<_>>().ok_or_else(|| broken("an event is gone"))
+        })
+    }
+
+    async fn write(&mut self, log: &LogName, plan: &Plan<'_>, tree: &Frontier) -> Result<(), StoreError> {
         self.step(Step::Write).await?;
         let events = plan.placed.iter().map(|placed| {
             let (position, event) = (placed.position, placed.event);
@@ -255,7 +269,8 @@ impl Appender for MemoryAppender {
         let quarantined = plan.quarantined.iter().map(|(producer, event)| row(producer, event));
         let written = Written {
             log: log.clone(),
-            size: plan.head.size,
+            size: plan.size,
+            tree: tree.clone(),
             events: events.collect(),
             quarantined: quarantined.collect(),
             released: plan.released.clone(),
@@ -396,6 +411,10 @@ impl Store for MemoryStore {
 
     async fn head(&self, log: &LogName) -> Result<u64, StoreError> {
         Ok(self.look(log, |tables| tables.size))
+    }
+
+    async fn tree(&self, log: &LogName) -> Result<Frontier, StoreError> {
+        Ok(self.look(log, |tables| tables.tree.clone()))
     }
 
     async fn heads(&self, _logs: &[LogName]) -> Result<HashMap<LogName, u64>, StoreError> {

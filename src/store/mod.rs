@@ -20,6 +20,7 @@ mod url;
 use std::{
     collections::{HashMap, HashSet},
     fmt,
+    ops::Range,
     sync::Arc,
     time::Duration,
 };
@@ -40,6 +41,7 @@ use crate::{
     event::{LogName, Producer, SealedEvent, Sequence},
     ingest::sequencer::{Head, Plan},
     query::predicate::Predicate,
+    tree::{Frontier, Hash},
 };
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -223,6 +225,8 @@ pub trait Store: IndexReads {
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError>;
     /// Number of events in a log; 0 for a log that has none.
     async fn head(&self, log: &LogName) -> Result<u64, StoreError>;
+    /// The tree of a log's leaf hashes. Empty for a log that has none.
+    async fn tree(&self, log: &LogName) -> Result<Frontier, StoreError>;
     /// Numbers of events in these logs; those that have none may be left out.
     async fn heads(&self, logs: &[LogName]) -> Result<HashMap<LogName, u64>, StoreError>;
     /// One page of matching events, in the order of its start.
@@ -299,14 +303,20 @@ pub trait Appender: Send {
         log: &LogName,
         runs: &[Run],
     ) -> Result<HashMap<EpochKey, StoredEpoch>, StoreError>;
+    /// The leaf hashes of these positions, in their order.
+    async fn leaf_hashes(&mut self, log: &LogName, positions: Range<u64>) -> Result<Vec<Hash>, StoreError>;
     /// Writes a plan: events, keys, rows that leave the quarantine, what is known of producers, and the new
-    /// head. Quarantined events are kept before, by [`Appender::keep`]. `KeyTaken` when one of the events is
+    /// head with its tree. Quarantined events are kept before, by [`Appender::keep`]. `KeyTaken` when one of the events is
     /// stored already, after which only `rollback` may follow.
-    async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError>;
+    async fn write(&mut self, log: &LogName, plan: &Plan<'_>, tree: &Frontier) -> Result<(), StoreError>;
     /// Writes the events and keys of plans that follow each other by the fastest bulk load that the database
     /// has, a transaction each. Returns how long that took once the rows lay ready: what `write` is measured
     /// by.
-    async fn bulk_load(&mut self, log: &LogName, plans: &[Plan<'_>]) -> Result<Duration, StoreError>;
+    async fn bulk_load(
+        &mut self,
+        log: &LogName,
+        plans: &[(Plan<'_>, Frontier)],
+    ) -> Result<Duration, StoreError>;
     /// Reads the records of a log and drops them, by the fastest way out that the database has. Returns how many
     /// there are: what `Store::page` is measured by. Outside of a transaction.
     async fn bulk_read(&mut self, log: &LogName) -> Result<u64, StoreError>;
@@ -345,6 +355,24 @@ fn to_sql(number: u64) -> i64 {
 /// A number as the databases stored it.
 fn from_sql(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| broken(format!("a position or size of {number}")))
+}
+
+/// A hash as the databases stored it.
+fn hash_from_sql(bytes: &[u8]) -> Result<Hash, StoreError> {
+    Hash::try_from(bytes).map_err(|_| broken(format!("a hash of {} bytes", bytes.len())))
+}
+
+/// A tree as the databases stored it.
+fn tree_from_sql(size: i64, frontier: &[u8]) -> Result<Frontier, StoreError> {
+    Frontier::restore(from_sql(size)?, frontier).map_err(broken)
+}
+
+/// The leaf hashes of positions, of which none may be missing.
+fn leaf_hashes_from_sql(positions: &Range<u64>, found: &[Vec<u8>]) -> Result<Vec<Hash>, StoreError> {
+    if found.len() as u64 != positions.end - positions.start {
+        return Err(broken(format!("an event below position {} is gone", positions.end)));
+    }
+    found.iter().map(|hash| hash_from_sql(hash)).collect()
 }
 
 fn broken(what: impl fmt::Display) -> StoreError {

@@ -1,15 +1,21 @@
 //! Appending to PostgreSQL: a connection of its own, one transaction at a time, whole arrays as bind
 //! parameters.
-use std::time::{Duration, Instant};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
-use sqlx::{Arguments as _, AssertSqlSafe, PgConnection, Row as _, postgres::PgArguments};
+use sqlx::{
+    Arguments as _, AssertSqlSafe, PgConnection, Row as _,
+    postgres::{PgArguments, PgRow},
+};
 use uuid::Uuid;
 
 use super::{
     super::{
         Appender, EpochKey, HashMap, HashSet, Key, Known, LogName, QuarantineKey, Quarantined, Run,
-        StoreError, StoredEpoch, broken, from_sql, to_sql,
+        StoreError, StoredEpoch, broken, from_sql, leaf_hashes_from_sql, to_sql, tree_from_sql,
     },
     copy::Copy,
     failed, partitions, producers, quarantine,
@@ -17,6 +23,7 @@ use super::{
 use crate::{
     event::{Columns, Producer},
     ingest::sequencer::{Head, Plan},
+    tree::{Frontier, Hash},
 };
 
 /// How long a head is waited for at a time. Other replicas hold it for some 50 ms; one that has stopped in
@@ -42,10 +49,10 @@ impl PostgresAppender {
 
     /// Begins and locks, in one round trip. A log name is of `a-z 0-9 - _ .` only, so it can stand in the
     /// text, which several statements at once must do without parameters.
-    async fn lock(&mut self, log: &LogName) -> Result<Option<u64>, StoreError> {
+    async fn lock(&mut self, log: &LogName) -> Result<Option<Head>, StoreError> {
         let text = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{LOCK_WAIT}'; \
-             SELECT size FROM log_head WHERE log = '{log}' FOR UPDATE"
+             SELECT size, tree_size, frontier FROM log_head WHERE log = '{log}' FOR UPDATE"
         );
         let row = sqlx::raw_sql(AssertSqlSafe(text)).fetch_optional(&mut self.connection).await;
         let row = row.map_err(|error| match &error {
@@ -55,7 +62,10 @@ impl PostgresAppender {
             _ => failed(error),
         })?;
         match row {
-            Some(row) => from_sql(row.try_get(0).map_err(failed)?).map(Some),
+            Some(row) => {
+                let size = from_sql(row.try_get(0).map_err(failed)?)?;
+                Ok(Some(Head { size, tree: tree(&row, 1)? }))
+            }
             None => Ok(None),
         }
     }
@@ -97,8 +107,8 @@ impl Appender for PostgresAppender {
     async fn begin(&mut self, log: &LogName) -> Result<Head, StoreError> {
         loop {
             let size = match self.lock(log).await? {
-                Some(size) if partitions::suffice(&self.partitioned, size) => return Ok(Head { size }),
-                Some(size) => size,
+                Some(head) if partitions::suffice(&self.partitioned, head.size) => return Ok(head),
+                Some(head) => head.size,
                 None => {
                     self.rollback().await?;
                     sqlx::query(include_str!("make_head.sql"))
@@ -142,9 +152,13 @@ impl Appender for PostgresAppender {
         producers::epochs(&mut self.connection, log, runs).await
     }
 
-    async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
+    async fn leaf_hashes(&mut self, log: &LogName, positions: Range<u64>) -> Result<Vec<Hash>, StoreError> {
+        leaf_hashes(&mut self.connection, log.as_str(), positions).await
+    }
+
+    async fn write(&mut self, log: &LogName, plan: &Plan<'_>, tree: &Frontier) -> Result<(), StoreError> {
         if !plan.placed.is_empty() {
-            append(&mut self.connection, log, plan).await?;
+            append(&mut self.connection, log, plan, tree).await?;
         }
         if !plan.released.is_empty() {
             quarantine::release(&mut self.connection, log, &plan.released).await?;
@@ -155,16 +169,21 @@ impl Appender for PostgresAppender {
         producers::sequences(&mut self.connection, log, &plan.producers).await
     }
 
-    async fn bulk_load(&mut self, log: &LogName, plans: &[Plan<'_>]) -> Result<Duration, StoreError> {
-        let copies = plans.iter().map(|plan| Ok((Copy::of(log, plan)?, plan.head.size)));
+    async fn bulk_load(
+        &mut self,
+        log: &LogName,
+        plans: &[(Plan<'_>, Frontier)],
+    ) -> Result<Duration, StoreError> {
+        let copies = plans.iter().map(|(plan, tree)| Ok((Copy::of(log, plan)?, tree)));
         let copies = copies.collect::<Result<Vec<_>, StoreError>>()?;
         let start = Instant::now();
-        for (copy, size) in copies {
+        for (copy, tree) in copies {
             self.begin(log).await?;
             copy.send(&mut self.connection).await?;
             sqlx::query(include_str!("set_head.sql"))
                 .bind(log.as_str())
-                .bind(to_sql(size))
+                .bind(to_sql(tree.size()))
+                .bind(tree.bytes())
                 .execute(&mut self.connection)
                 .await
                 .map_err(failed)?;
@@ -194,6 +213,29 @@ impl Appender for PostgresAppender {
     }
 }
 
+/// The leaf hashes of these positions, in their order.
+pub async fn leaf_hashes(
+    connection: &mut PgConnection,
+    log: &str,
+    positions: Range<u64>,
+) -> Result<Vec<Hash>, StoreError> {
+    let found: Vec<Vec<u8>> = sqlx::query_scalar(include_str!("leaf_hashes.sql"))
+        .bind(log)
+        .bind(to_sql(positions.start))
+        .bind(to_sql(positions.end))
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    leaf_hashes_from_sql(&positions, &found)
+}
+
+/// The tree of a head, from two columns.
+pub fn tree(row: &PgRow, at: usize) -> Result<Frontier, StoreError> {
+    let (size, frontier): (i64, Vec<u8>) =
+        (row.try_get(at).map_err(failed)?, row.try_get(at + 1).map_err(failed)?);
+    tree_from_sql(size, &frontier)
+}
+
 /// Classes an error of an insert.
 fn failed_insert(error: sqlx::Error) -> StoreError {
     match &error {
@@ -205,7 +247,12 @@ fn failed_insert(error: sqlx::Error) -> StoreError {
 }
 
 /// Events, keys and head, in one round trip. As fast as COPY in both tables (measured), which takes five.
-async fn append(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
+async fn append(
+    connection: &mut PgConnection,
+    log: &LogName,
+    plan: &Plan<'_>,
+    tree: &Frontier,
+) -> Result<(), StoreError> {
     let placed = &plan.placed;
     let texts = |column: fn(&Columns) -> &String| -> Vec<&str> {
         placed.iter().map(|placed| column(placed.event.columns()).as_str()).collect()
@@ -220,7 +267,7 @@ async fn append(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -
         producers::columns(&plan.producers.producers);
     let mut arguments = PgArguments::default();
     // The columns repeat about as much as a record holds. Too little would be copied as it grows.
-    arguments.reserve(27, placed.iter().map(|placed| 2 * placed.event.record().len() + 512).sum());
+    arguments.reserve(28, placed.iter().map(|placed| 2 * placed.event.record().len() + 512).sum());
     sqlx::query_with(include_str!("append.sql"), arguments)
         .bind(log.as_str())
         .bind(placed.iter().map(|placed| to_sql(placed.position)).collect::<Vec<_>>())
@@ -239,7 +286,7 @@ async fn append(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -
         .bind(longs(|columns| columns.occurred_at))
         .bind(longs(|columns| columns.received_at))
         .bind(texts(|columns| &columns.attributes))
-        .bind(to_sql(plan.head.size))
+        .bind(to_sql(plan.size))
         .bind(placed.iter().map(|placed| placed.event.event_id()).collect::<Vec<_>>())
         .bind(placed.iter().map(|placed| placed.event.content_hash().as_slice()).collect::<Vec<_>>())
         .bind(names)
@@ -249,6 +296,7 @@ async fn append(connection: &mut PgConnection, log: &LogName, plan: &Plan<'_>) -
         .bind(stored)
         .bind(quarantined)
         .bind(longs(|columns| columns.severity))
+        .bind(tree.bytes())
         .execute(connection)
         .await
         .map_err(failed_insert)?;

@@ -2,7 +2,9 @@
 -- The arrays are taken apart in the list of the SELECT, value by value in step; as a table in FROM they would
 -- be copied first.
 WITH head AS (
-    UPDATE log_head SET size = $18, filled = CASE WHEN filled = size THEN $18 ELSE filled END WHERE log = $1
+    UPDATE log_head SET size = $18, tree_size = $18, frontier = $28,
+        filled = CASE WHEN filled = size THEN $18 ELSE filled END
+    WHERE log = $1
 ), keys AS (
     INSERT INTO event_keys (log, producer, event_id, position, content_hash)
     SELECT $1, unnest($10::text[]), unnest($19::uuid[]), unnest($2::bigint[]), unnest($20::bytea[])

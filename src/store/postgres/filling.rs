@@ -4,9 +4,10 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 use super::{
     super::{
         StoreError,
-        filling::{BATCH, Filling},
+        filling::{BATCH, Filling, LEAVES},
+        from_sql, to_sql,
     },
-    failed,
+    append, failed,
 };
 
 /// Fills in what is missing in any log.
@@ -16,7 +17,34 @@ pub async fn fill(connection: &mut PgConnection) -> Result<(), StoreError> {
     for log in logs {
         while batch(connection, &log).await? {}
     }
+    let logs: Vec<String> =
+        sqlx::query_scalar(include_str!("treeless.sql")).fetch_all(&mut *connection).await.map_err(failed)?;
+    for log in logs {
+        while leaves(connection, &log).await? {}
+    }
     Ok(())
+}
+
+/// Takes the next leaf hashes of a log into its tree; false when none are left.
+async fn leaves(connection: &mut PgConnection, log: &str) -> Result<bool, StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let head = sqlx::query(include_str!("lock_tree.sql"))
+        .bind(log)
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    let (size, tree) = (from_sql(head.try_get(0).map_err(failed)?)?, append::tree(&head, 1)?);
+    let positions = tree.size()..size.min(tree.size() + LEAVES);
+    let tree = tree.extended(&append::leaf_hashes(&mut transaction, log, positions).await?);
+    sqlx::query(include_str!("set_tree.sql"))
+        .bind(log)
+        .bind(to_sql(tree.size()))
+        .bind(tree.bytes())
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(tree.size() < size)
 }
 
 /// Fills in the next rows of a log; false when none are left. The lock keeps appends from adding rows behind

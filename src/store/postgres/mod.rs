@@ -25,6 +25,7 @@ use super::{
     QuarantinePage, QuarantinedRow, Rows, Store, StoreError, StoredEvent, from_sql,
     sql::{Dialect, Lists},
 };
+use crate::tree::Frontier;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -121,6 +122,12 @@ impl Store for PostgresStore {
         let query = sqlx::query_scalar(include_str!("head.sql")).bind(log.as_str());
         let size: Option<i64> = within(query.fetch_optional(&self.readers)).await?;
         from_sql(size.unwrap_or(0))
+    }
+
+    async fn tree(&self, log: &LogName) -> Result<Frontier, StoreError> {
+        let query = sqlx::query(include_str!("tree.sql")).bind(log.as_str());
+        let row = within(query.fetch_optional(&self.readers)).await?;
+        row.map_or_else(|| Ok(Frontier::default()), |row| append::tree(&row, 0))
     }
 
     async fn heads(&self, logs: &[LogName]) -> Result<HashMap<LogName, u64>, StoreError> {

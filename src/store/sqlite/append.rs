@@ -3,26 +3,31 @@
 //! Every statement crosses to sqlx's worker thread and back, which costs some 100 microseconds, so rows
 //! go in by multi-row inserts. Their sizes are powers of two: few texts, all of them prepared once.
 use std::{
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, sqlite::SqliteArguments};
+use sqlx::{
+    AssertSqlSafe, Row as _, SqliteConnection,
+    sqlite::{SqliteArguments, SqliteRow},
+};
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
     super::{
         Appender, EpochKey, HashMap, HashSet, Key, Known, LogName, Placed, QuarantineKey, Quarantined, Run,
-        StoreError, StoredEpoch, from_sql, to_sql,
+        StoreError, StoredEpoch, from_sql, leaf_hashes_from_sql, to_sql, tree_from_sql,
     },
     failed, is_full, producers, quarantine,
 };
 use crate::{
     event::Producer,
     ingest::sequencer::{Head, Plan},
+    tree::{Frontier, Hash},
 };
 
 /// Rows of the largest multi-row statement. 256 rows of 18 columns stay below SQLite's 32,766 binds.
@@ -53,12 +58,14 @@ impl Appender for SqliteAppender {
     async fn begin(&mut self, log: &LogName) -> Result<Head, StoreError> {
         self.turn = Some(Arc::clone(&self.writer).lock_owned().await);
         self.run("BEGIN IMMEDIATE").await?;
-        let size: Option<i64> = sqlx::query_scalar(include_str!("head.sql"))
+        let row = sqlx::query(include_str!("head_tree.sql"))
             .bind(log.as_str())
             .fetch_optional(&mut self.connection)
             .await
             .map_err(failed)?;
-        Ok(Head { size: from_sql(size.unwrap_or(0))? })
+        let Some(row) = row else { return Ok(Head { size: 0, tree: Frontier::default() }) };
+        let size = from_sql(row.try_get(0).map_err(failed)?)?;
+        Ok(Head { size, tree: tree(&row, 1)? })
     }
 
     async fn known(&mut self, log: &LogName, keys: &[Key]) -> Result<HashMap<Key, Known>, StoreError> {
@@ -89,7 +96,11 @@ impl Appender for SqliteAppender {
         producers::epochs(&mut self.connection, log, runs).await
     }
 
-    async fn write(&mut self, log: &LogName, plan: &Plan<'_>) -> Result<(), StoreError> {
+    async fn leaf_hashes(&mut self, log: &LogName, positions: Range<u64>) -> Result<Vec<Hash>, StoreError> {
+        leaf_hashes(&mut self.connection, log.as_str(), positions).await
+    }
+
+    async fn write(&mut self, log: &LogName, plan: &Plan<'_>, tree: &Frontier) -> Result<(), StoreError> {
         // Keys first: what is stored already is noticed before the rest is written.
         insert(
             &mut self.connection,
@@ -135,19 +146,24 @@ impl Appender for SqliteAppender {
         producers::write(&mut self.connection, log, &plan.producers).await?;
         sqlx::query(include_str!("set_head.sql"))
             .bind(log.as_str())
-            .bind(to_sql(plan.head.size))
+            .bind(to_sql(plan.size))
+            .bind(tree.bytes())
             .execute(&mut self.connection)
             .await
             .map_err(failed)?;
         Ok(())
     }
 
-    async fn bulk_load(&mut self, log: &LogName, plans: &[Plan<'_>]) -> Result<Duration, StoreError> {
+    async fn bulk_load(
+        &mut self,
+        log: &LogName,
+        plans: &[(Plan<'_>, Frontier)],
+    ) -> Result<Duration, StoreError> {
         // SQLite has nothing faster than the multi-row inserts that appends are made of.
         let start = Instant::now();
-        for plan in plans {
+        for (plan, tree) in plans {
             self.begin(log).await?;
-            self.write(log, plan).await?;
+            self.write(log, plan, tree).await?;
             self.commit().await?;
         }
         Ok(start.elapsed())
@@ -180,6 +196,29 @@ impl Appender for SqliteAppender {
         self.turn = None;
         Ok(())
     }
+}
+
+/// The leaf hashes of these positions, in their order.
+pub async fn leaf_hashes(
+    connection: &mut SqliteConnection,
+    log: &str,
+    positions: Range<u64>,
+) -> Result<Vec<Hash>, StoreError> {
+    let found: Vec<Vec<u8>> = sqlx::query_scalar(include_str!("leaf_hashes.sql"))
+        .bind(log)
+        .bind(to_sql(positions.start))
+        .bind(to_sql(positions.end))
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    leaf_hashes_from_sql(&positions, &found)
+}
+
+/// The tree of a head, from two columns.
+pub fn tree(row: &SqliteRow, at: usize) -> Result<Frontier, StoreError> {
+    let (size, frontier): (i64, Vec<u8>) =
+        (row.try_get(at).map_err(failed)?, row.try_get(at + 1).map_err(failed)?);
+    tree_from_sql(size, &frontier)
 }
 
 /// Classes an error of inserting keys.

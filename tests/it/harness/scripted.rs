@@ -9,7 +9,7 @@ use std::{
 };
 
 use chancery::{
-    grpc::spliced::QueryMessage,
+    grpc::spliced::{GetEventMessage, QueryMessage},
     proto::{
         servers::audit_service_server::{AuditService, AuditServiceServer},
         v1::{self, QueryRequest, QueryResponse},
@@ -113,10 +113,7 @@ impl AuditService for Service {
         Ok(Response::new(Box::pin(answers)))
     }
 
-    async fn get_event(
-        &self,
-        _: Request<v1::GetEventRequest>,
-    ) -> Result<Response<v1::GetEventResponse>, Status> {
+    async fn get_event(&self, _: Request<v1::GetEventRequest>) -> Result<Response<GetEventMessage>, Status> {
         Err(Status::unimplemented("queries only"))
     }
 

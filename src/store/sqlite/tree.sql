@@ -1,0 +1,2 @@
+-- tree: the tree of a log
+SELECT tree_size, frontier FROM log_head WHERE log = $1
