@@ -58,3 +58,4 @@ pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod tree;
+pub mod verify;

@@ -6,21 +6,28 @@
 //! Called by: `main.rs`, with the parsed [`Cli`].
 mod ambient;
 mod append;
+mod bar;
 mod bench;
 mod catalog;
 mod connect;
 mod count;
 mod exit;
 mod explain;
+mod export;
 mod failure;
 mod filter;
 mod interrupt;
 mod names;
 mod output;
 mod producers;
+mod proofs;
 mod quarantine;
 mod query;
+mod records;
 mod time;
+mod trust;
+mod verify;
+mod whole;
 
 use std::{
     io::{self, Write as _},
@@ -60,6 +67,10 @@ enum Command {
     /// Look after the events that the catalog refused.
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    /// Write a range of a log, with proofs, to a file that is checked without a server.
+    Export(Box<export::ExportArgs>),
+    /// Check a bundle, or every record of a server, against what was signed.
+    Verify(Box<verify::VerifyArgs>),
     /// Measure a running server.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -82,6 +93,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Catalog(command) => catalog::run(command).await,
         Command::Producers(args) => producers::run(*args).await,
         Command::Quarantine(command) => quarantine::run(command).await,
+        Command::Export(args) => export::run(*args).await,
+        Command::Verify(args) => verify::run(*args).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Completions { shell } => completions(shell),
     };
