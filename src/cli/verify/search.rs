@@ -36,14 +36,26 @@ impl<'a> Searcher<'a> {
         Self { connection, trust, checkpoint, rehash, leaves: (0, Vec::new()) }
     }
 
-    /// Whether the tree of the records read here is what was signed, at this size; none when the server cannot
-    /// prove what was.
-    pub async fn same(&mut self, head: &TreeHead) -> Option<bool> {
-        Some(self.proven(head.size).await? == head.root)
+    /// The first difference between the tree of the records read here and the signed one, from a size on at which
+    /// they are the same.
+    pub async fn difference(&mut self, mut same: u64, head: &TreeHead) -> Result<Option<Finding>, Failure> {
+        match self.proven(head.size).await {
+            Some(root) if root == head.root => return Ok(None),
+            Some(_) => return self.find(same, head.size).await.map(Some),
+            None => {}
+        }
+        // The tree ends before the signed one, and the server cannot prove that size: older checkpoints may say.
+        while let Some(known) = self.signed_within(&(same..head.size + 1)).await {
+            if self.tree(known.size).await?.root() != known.root {
+                return self.find(same, known.size).await.map(Some);
+            }
+            same = known.size;
+        }
+        Ok(None)
     }
 
     /// Finds the first position that differs: the tree does not at the first size and does at the second.
-    pub async fn find(&mut self, same: u64, differs: u64) -> Result<Finding, Failure> {
+    async fn find(&mut self, same: u64, differs: u64) -> Result<Finding, Failure> {
         let mut search = Search::new(same, differs);
         while let Some(size) = search.size() {
             let known = match self.proven(size).await {

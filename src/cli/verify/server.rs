@@ -71,13 +71,7 @@ async fn compare(
         return Ok(());
     }
     let mut searcher = Searcher::new(connection, trust, checkpoint, rehash);
-    let differs = match searcher.same(&head).await {
-        Some(same) => !same,
-        // It differs for all that anybody can show.
-        None => true,
-    };
-    if differs {
-        let found = searcher.find(from, head.size).await?;
+    if let Some(found) = searcher.difference(from, &head).await? {
         // It says more than that a record does not fit the leaf hash beside it.
         report.findings.retain(|finding| finding.positions != found.positions);
         report.findings.push(found);

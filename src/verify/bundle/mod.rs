@@ -7,7 +7,7 @@ mod lines;
 mod write;
 
 #[cfg(test)]
-mod tests;
+mod bundle_tests;
 
 use std::ops::Range;
 
