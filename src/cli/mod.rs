@@ -1,8 +1,8 @@
 //! The command line: one file or folder per command.
 //!
 //! Does: flags, calls to a running server, output for people and for programs, exit codes.
-//! Does not: open a store, judge an event or know the catalog. Only `serve` and `migrate` run inside
-//! this process, and they are handed to `crate::app` untouched.
+//! Does not: open a store, judge an event or know the catalog. Only `serve`, `migrate` and
+//! `witness` run inside this process, and they are handed to `crate::app` untouched.
 //! Called by: `main.rs`, with the parsed [`Cli`].
 mod ambient;
 mod append;
@@ -15,6 +15,7 @@ mod explain;
 mod failure;
 mod filter;
 mod interrupt;
+mod keys;
 mod names;
 mod output;
 mod producers;
@@ -60,6 +61,11 @@ enum Command {
     /// Look after the events that the catalog refused.
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    /// Make and show the keys that sign checkpoints.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Cosign the checkpoints of logs that only ever grow.
+    Witness(Box<crate::config::WitnessArgs>),
     /// Measure a running server.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -70,18 +76,20 @@ enum Command {
     },
 }
 
-/// Runs one command to its end and returns the exit code of the process: [`Exit`], or for `serve` and
-/// `migrate` that of their own error.
+/// Runs one command to its end and returns the exit code of the process: [`Exit`], or for `serve`,
+/// `migrate` and `witness` that of their own error.
 pub async fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
         Command::Serve(args) => return of_app(crate::app::serve(*args).await),
         Command::Migrate(args) => return of_app(crate::app::migrate(*args).await),
+        Command::Witness(args) => return of_app(crate::app::witness(*args).await),
         Command::Append(args) => append::run(*args).await,
         Command::Query(args) => query::run(*args).await,
         Command::Count(args) => count::run(*args).await,
         Command::Catalog(command) => catalog::run(command).await,
         Command::Producers(args) => producers::run(*args).await,
         Command::Quarantine(command) => quarantine::run(command).await,
+        Command::Keys(command) => keys::run(command),
         Command::Bench(command) => bench::run(command).await,
         Command::Completions { shell } => completions(shell),
     };
