@@ -1,8 +1,8 @@
 //! The command line: one file or folder per command.
 //!
 //! Does: flags, calls to a running server, output for people and for programs, exit codes.
-//! Does not: open a store, judge an event or know the catalog. Only `serve` and `migrate` run inside
-//! this process, and they are handed to `crate::app` untouched.
+//! Does not: open a store, judge an event or know the catalog. Only `serve`, `migrate` and
+//! `witness` run inside this process, and they are handed to `crate::app` untouched.
 //! Called by: `main.rs`, with the parsed [`Cli`].
 mod ambient;
 mod append;
@@ -17,6 +17,7 @@ mod export;
 mod failure;
 mod filter;
 mod interrupt;
+mod keys;
 mod names;
 mod output;
 mod producers;
@@ -71,6 +72,11 @@ enum Command {
     Export(Box<export::ExportArgs>),
     /// Check a bundle, or every record of a server, against what was signed.
     Verify(Box<verify::VerifyArgs>),
+    /// Make and show the keys that sign checkpoints.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Cosign the checkpoints of logs that only ever grow.
+    Witness(Box<crate::config::WitnessArgs>),
     /// Measure a running server.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -81,12 +87,13 @@ enum Command {
     },
 }
 
-/// Runs one command to its end and returns the exit code of the process: [`Exit`], or for `serve` and
-/// `migrate` that of their own error.
+/// Runs one command to its end and returns the exit code of the process: [`Exit`], or for `serve`,
+/// `migrate` and `witness` that of their own error.
 pub async fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
         Command::Serve(args) => return of_app(crate::app::serve(*args).await),
         Command::Migrate(args) => return of_app(crate::app::migrate(*args).await),
+        Command::Witness(args) => return of_app(crate::app::witness(*args).await),
         Command::Append(args) => append::run(*args).await,
         Command::Query(args) => query::run(*args).await,
         Command::Count(args) => count::run(*args).await,
@@ -95,6 +102,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Quarantine(command) => quarantine::run(command).await,
         Command::Export(args) => export::run(*args).await,
         Command::Verify(args) => verify::run(*args).await,
+        Command::Keys(command) => keys::run(command),
         Command::Bench(command) => bench::run(command).await,
         Command::Completions { shell } => completions(shell),
     };

@@ -7,7 +7,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::producers::ProducerMetrics;
+use super::{checkpoints::CheckpointMetrics, producers::ProducerMetrics};
 
 /// What became of a submitted event. Received = the sum over all of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
@@ -90,6 +90,8 @@ pub struct Metrics {
     query_throttled: Family<ByQueryThrottle, Counter>,
     unindexed: Gauge,
     segments: Counter,
+    /// Of signed checkpoints.
+    pub checkpoints: CheckpointMetrics,
     /// Of single producers.
     pub producers: ProducerMetrics,
 }
@@ -140,6 +142,7 @@ impl Default for Metrics {
         );
         let segments = Counter::default();
         registry.register("index_segments", "Segments indexed by this replica", segments.clone());
+        let checkpoints = CheckpointMetrics::new(&mut registry);
         let producers = ProducerMetrics::new(&mut registry);
         Self {
             registry,
@@ -153,6 +156,7 @@ impl Default for Metrics {
             query_throttled,
             unindexed,
             segments,
+            checkpoints,
             producers,
         }
     }
