@@ -12,6 +12,7 @@ mod policy;
 mod proofs;
 mod rehash;
 mod trust;
+mod values;
 mod wire;
 
 use std::{fmt, ops::Range};
@@ -20,6 +21,7 @@ pub use policy::Policy;
 pub use proofs::{included, left_edge};
 pub use rehash::{BLOCK, Rehash, Search};
 pub use trust::{Believed, Trust};
+pub use values::Values;
 pub use wire::{Arrived, Message};
 
 pub use crate::{
@@ -75,7 +77,7 @@ pub struct Finding {
     pub verdict: Verdict,
     /// The positions concerned; none when it is about the checkpoint or the file.
     pub positions: Option<Range<u64>>,
-    /// What does not fit: `record`, `leaf_hash`, `root_hash`, `checkpoint`, `signature`, `cosignatures`, `proof`,
+    /// What does not fit: `record`, `personal`, `leaf_hash`, `root_hash`, `checkpoint`, `signature`, `cosignatures`, `proof`,
     /// `position`, `line 12`...
     pub field: String,
     /// One sentence in English.

@@ -1,7 +1,7 @@
 //! The tree over records that were hashed here, and the search for the first one that is not what was signed.
 use std::{collections::BTreeMap, mem, ops::Range};
 
-use super::{Arrived, Finding, Frontier, Hash, TreeHead, Verdict, leaf_hash};
+use super::{Arrived, Finding, Frontier, Hash, TreeHead, Values, Verdict, leaf_hash};
 
 /// Events between two states of the tree that are kept, so that the search need not begin at the front. A state
 /// has 2 KiB at most: 32 MiB for a billion events.
@@ -27,6 +27,7 @@ pub struct Rehash {
     bridged: BTreeMap<u64, Hash>,
     /// Where the tree ended because a record is missing whose leaf hash nobody has.
     torn: Option<u64>,
+    values: Values,
     findings: Vec<Finding>,
     more: u64,
 }
@@ -66,6 +67,13 @@ impl Rehash {
             );
             let finding = Finding::new(Verdict::Tampered, "leaf_hash", evidence);
             self.note(finding.at(event.position..event.position + 1));
+        }
+        match Values::all_of(event.record, event.beside) {
+            Ok(values) => self.values.add(&values),
+            Err(why) => {
+                let finding = Finding::new(Verdict::Tampered, "personal", why);
+                self.note(finding.at(event.position..event.position + 1));
+            }
         }
         self.leaf(computed);
     }
@@ -145,6 +153,11 @@ impl Rehash {
     /// The leaf hash that was told for a missing position.
     pub fn bridged(&self, position: u64) -> Option<Hash> {
         self.bridged.get(&position).copied()
+    }
+
+    /// What became of personal values.
+    pub const fn values(&self) -> Values {
+        self.values
     }
 
     /// What was found on the way, and how many more there were.

@@ -31,7 +31,7 @@ pub struct Message {
 pub struct Arrived<'a> {
     /// The bytes that are hashed.
     pub record: &'a [u8],
-    /// Fields that lie beside the record and are not hashed with it.
+    /// Personal values, which lie beside the record and are not hashed with it: see [`super::Values`].
     pub beside: &'a [u8],
     pub position: u64,
     /// The leaf hash, as the server claims it.

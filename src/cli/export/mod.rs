@@ -27,7 +27,7 @@ use super::{
     whole::Whole,
 };
 use crate::verify::{
-    Arrived, Believed, Branch, Finding, Hash, TreeHead, Verdict,
+    Arrived, Believed, Branch, Finding, Hash, TreeHead, Values, Verdict,
     bundle::{Header, Writer},
     check_extension, included,
 };
@@ -47,6 +47,10 @@ pub struct ExportArgs {
     /// Also prove that the log continues its tree of this size: that of the auditor's last checkpoint.
     #[arg(long, value_name = "SIZE", value_parser = clap::value_parser!(u64).range(1..))]
     joins: Option<u64>,
+    /// Leave out personal values that lie beside their records: their proofs hold without them, and an erasure does
+    /// not reach what was taken home.
+    #[arg(long)]
+    without_personal: bool,
     /// File to write, whole or not at all. Default: standard output, where a bundle that broke off lacks its end.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -66,10 +70,13 @@ pub async fn run(args: ExportArgs) -> Result<Exit, Failure> {
     match &args.output {
         Some(path) => {
             let file = BufWriter::new(Whole::create(path)?);
-            let file = write(&connection, &checkpoint, &header, &tree, file).await?;
+            let file = write(&connection, &checkpoint, &header, &tree, args.without_personal, file).await?;
             file.into_inner().map_err(|error| unwritable(error.into_error()))?.keep()?;
         }
-        None => drop(write(&connection, &checkpoint, &header, &tree, BufWriter::new(io::stdout())).await?),
+        None => {
+            let out = BufWriter::new(io::stdout());
+            drop(write(&connection, &checkpoint, &header, &tree, args.without_personal, out).await?);
+        }
     }
     let (start, end) = (header.positions.start, header.positions.end - 1);
     let (origin, size) = (visible(&checkpoint.origin), checkpoint.head.size);
@@ -99,6 +106,7 @@ async fn write<W: Write>(
     checkpoint: &Believed,
     header: &Header,
     tree: &Branch,
+    without_personal: bool,
     out: W,
 ) -> Result<W, Failure> {
     let positions = header.positions.clone();
@@ -109,16 +117,20 @@ async fn write<W: Write>(
         let event = records.next().await?;
         let record = event.as_deref().and_then(Arrived::split).filter(|event| event.position == position);
         let proven = record.zip(tree.path(position)).and_then(|(event, path)| {
-            included(event.record, position, &path, &checkpoint.head).ok().map(|()| (event.record, path))
+            included(event.record, position, &path, &checkpoint.head).ok().map(|()| (event, path))
         });
-        let Some((record, path)) = proven else {
+        let Some((event, path)) = proven else {
             // It was in the tree when it was read a moment ago.
             let evidence = "the server has sent two different records for this position";
             return Err(Finding::new(Verdict::Tampered, "record", evidence)
                 .at(position..position + 1)
                 .into());
         };
-        writer.event(position, record, &path).map_err(unwritable)?;
+        if let Err(why) = Values::all_of(event.record, event.beside) {
+            return Err(Finding::new(Verdict::Tampered, "personal", why).at(position..position + 1).into());
+        }
+        let beside = if without_personal { &[] } else { event.beside };
+        writer.event(position, event.record, beside, &path).map_err(unwritable)?;
         bar.inc(1);
     }
     bar.finish_and_clear();

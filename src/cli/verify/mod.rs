@@ -45,7 +45,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     last: Option<PathBuf>,
     /// Write the record of this position and its proof with the checkpoint, as a C2SP tlog-proof, to
-    /// POSITION.record and POSITION.tlog-proof.
+    /// POSITION.record and POSITION.tlog-proof; personal values beside the record to POSITION.personal.
     #[arg(long, value_name = "POSITION", requires = "bundle")]
     extract: Option<u64>,
     /// Folder to write them to.

@@ -63,6 +63,7 @@ pub fn check(
         checkpoint: Some(checked.checkpoint),
         positions: checked.positions,
         events: checked.events,
+        values: checked.values,
         findings: checked.findings,
     })
 }
@@ -82,5 +83,8 @@ fn extract(folder: &Path, entry: &Entry<'_>) -> io::Result<()> {
         fs::write(&path, bytes).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))
     };
     write("record", entry.record)?;
+    if !entry.beside.is_empty() {
+        write("personal", entry.beside)?;
+    }
     write("tlog-proof", tlog_proof(entry.position, entry.path, entry.checkpoint).as_bytes())
 }

@@ -11,7 +11,7 @@ use crate::{
         failure::Failure,
         output::{Column, Format, Layout, Record, Sink, csv::Cell},
     },
-    verify::{Believed, Finding, Verdict, base64},
+    verify::{Believed, Finding, Values, Verdict, base64},
 };
 
 /// What a run came to.
@@ -23,6 +23,8 @@ pub struct Report {
     pub positions: Range<u64>,
     /// Events that are what was signed.
     pub events: u64,
+    /// What became of their personal values.
+    pub values: Values,
     pub findings: Vec<Finding>,
 }
 
@@ -63,11 +65,26 @@ impl Report {
         let of = self.checkpoint.as_ref().map(described).unwrap_or_default();
         match self.verdict() {
             Verdict::Valid => {
-                format!("valid: {} events, positions {}, of {of}", self.events, span(&self.positions),)
+                let (events, positions, values) = (self.events, span(&self.positions), self.personal());
+                format!("valid: {events} events, positions {positions}, of {of}{values}")
             }
             verdict if of.is_empty() => verdict.to_string(),
             verdict => format!("{verdict}: {of}"),
         }
+    }
+
+    /// What is said of personal values, when there is something to say.
+    fn personal(&self) -> String {
+        let Values { erased, withheld, records_with_erased, .. } = self.values;
+        let erased = match erased {
+            0 => String::new(),
+            _ => format!("; {erased} personal values of {records_with_erased} events were erased"),
+        };
+        let withheld = match withheld {
+            0 => String::new(),
+            _ => format!("; {withheld} personal values are not in the bundle"),
+        };
+        erased + &withheld
     }
 
     fn row(&self, finding: &Finding) -> Row {
@@ -82,6 +99,8 @@ impl Report {
             origin: self.checkpoint.as_ref().map(|checkpoint| checkpoint.origin.clone()),
             tree_size: head.map(|head| head.size.to_string()),
             root_hash: head.map(|head| base64(&head.root)),
+            erased_values: self.values.erased.to_string(),
+            events_with_erased_values: self.values.records_with_erased.to_string(),
             cosigned_by: self.checkpoint.as_ref().map(|it| it.cosigned.clone()).unwrap_or_default(),
         }
     }
@@ -105,12 +124,15 @@ struct Row {
     tree_size: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     root_hash: Option<String>,
+    /// Personal values that were erased, over everything that was checked.
+    erased_values: String,
+    events_with_erased_values: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cosigned_by: Vec<String>,
 }
 
 fn layout() -> Layout {
-    const CSV: [&str; 9] = [
+    const CSV: [&str; 11] = [
         "verdict",
         "first_position",
         "last_position",
@@ -119,6 +141,8 @@ fn layout() -> Layout {
         "origin",
         "tree_size",
         "root_hash",
+        "erased_values",
+        "events_with_erased_values",
         "cosigned_by",
     ];
     Layout {
@@ -152,6 +176,8 @@ impl Record for Row {
             text(self.origin.as_deref().unwrap_or_default()),
             Cell::number(self.tree_size.as_ref()),
             text(self.root_hash.as_deref().unwrap_or_default()),
+            Cell::number(Some(&self.erased_values)),
+            Cell::number(Some(&self.events_with_erased_values)),
             text(&self.cosigned_by.join("; ")),
         ]
     }

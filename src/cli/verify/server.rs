@@ -36,6 +36,7 @@ pub async fn check(args: &VerifyArgs, trust: &Trust, last: Option<&Believed>) ->
     let mut rehash = read(&connection, &checkpoint, Rehash::new(edge, marks)).await?;
     let (findings, more) = rehash.findings();
     report.findings = findings;
+    report.values = rehash.values();
     compare(&connection, trust, &checkpoint, &mut rehash, &mut report, args.from).await?;
     if more > 0 {
         let evidence = format!("there are {more} more findings like these");

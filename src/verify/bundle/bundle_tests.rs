@@ -61,7 +61,7 @@ fn bundle_of(size: u64, record: impl Fn(u64) -> Vec<u8> + Copy, extends: Option<
     let mut writer = Writer::begin(Vec::new(), &header).expect("a Vec");
     for position in 0..size {
         let path = tree.path(position).expect("a leaf");
-        writer.event(position, &record(position), &path).expect("a Vec");
+        writer.event(position, &record(position), &[], &path).expect("a Vec");
     }
     String::from_utf8(writer.end().expect("a Vec")).expect("text")
 }
@@ -326,7 +326,7 @@ fn a_part_of_a_log_is_a_bundle_too() {
         Header { log: "main".to_owned(), positions: 7..12, policy: policy(), checkpoint, extends: None };
     let mut writer = Writer::begin(Vec::new(), &header).expect("a Vec");
     for position in 7..12 {
-        writer.event(position, &record(position), &tree.path(position).expect("a leaf")).expect("a Vec");
+        writer.event(position, &record(position), &[], &tree.path(position).expect("a leaf")).expect("a Vec");
     }
     assert_eq!(judged(writer.end().expect("a Vec")).0, Verdict::Valid);
 }
@@ -347,4 +347,35 @@ proptest::proptest! {
         let altered = [&bundle[..from], &bytes, &bundle[to..]].concat();
         proptest::prop_assert!(altered == bundle || judged(&altered).0 != Verdict::Valid);
     }
+}
+
+/// A record that commits to one value, and the value beside it; none: it was erased.
+fn personal(value: Option<&str>) -> (Vec<u8>, Vec<u8>) {
+    crate::verify::values::testing::record_and_beside("ann", value)
+}
+
+#[test]
+fn personal_values_are_checked_too_and_may_be_erased_or_left_out() {
+    let of = |beside: &[u8]| {
+        let (record, _) = personal(None);
+        let mut tree = Branch::of(&Frontier::default());
+        tree.push(&leaf_hash(&record));
+        let checkpoint = signed(&tree.head());
+        let header =
+            Header { log: "main".to_owned(), positions: 0..1, policy: policy(), checkpoint, extends: None };
+        let mut writer = Writer::begin(Vec::new(), &header).expect("a Vec");
+        writer.event(0, &record, beside, &[]).expect("a Vec");
+        run(writer.end().expect("a Vec"), &trust(), None)
+    };
+    for (beside, valid, erased, withheld) in
+        [(personal(Some("ann")).1, 1, 0, 0), (personal(None).1, 0, 1, 0), (Vec::new(), 0, 0, 1)]
+    {
+        let ended = of(&beside);
+        assert_eq!(verdict(&ended), (Verdict::Valid, None));
+        let values = ended.expect("a bundle").values;
+        assert_eq!((values.valid, values.erased, values.withheld), (valid, erased, withheld));
+    }
+    let ended = of(&personal(Some("eve")).1);
+    assert_eq!(verdict(&ended), (Verdict::Tampered, Some(0..1)));
+    assert_eq!(ended.expect("a bundle").findings[0].field, "personal");
 }

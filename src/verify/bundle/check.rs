@@ -4,10 +4,10 @@ use std::{
     ops::Range,
 };
 
-use super::{END, Header, MOST_EVENTS, PROOF, VERSION, lines::Lines};
+use super::{END, Header, MOST_EVENTS, PERSONAL, PROOF, VERSION, lines::Lines};
 use crate::verify::{
-    Believed, Finding, Hash, Policy, Trust, Verdict, base64, check_extension, from_base64, from_decimal,
-    included,
+    Believed, Finding, Hash, Policy, Trust, Values, Verdict, base64, check_extension, from_base64,
+    from_decimal, included,
 };
 
 /// What a bundle showed.
@@ -18,6 +18,8 @@ pub struct Checked {
     pub positions: Range<u64>,
     /// Events whose inclusion was shown.
     pub events: u64,
+    /// What became of their personal values.
+    pub values: Values,
     /// What is wrong. Nothing: the bundle is valid.
     pub findings: Vec<Finding>,
 }
@@ -27,6 +29,8 @@ pub struct Checked {
 pub struct Entry<'a> {
     pub position: u64,
     pub record: &'a [u8],
+    /// What lies beside the record.
+    pub beside: &'a [u8],
     pub path: &'a [Hash],
     /// The checkpoint, a signed note.
     pub checkpoint: &'a str,
@@ -86,7 +90,13 @@ pub fn check(
     }
     let mut events = Events {
         next: header.positions.start,
-        checked: Checked { checkpoint, positions: header.positions, events: 0, findings: Vec::new() },
+        checked: Checked {
+            checkpoint,
+            positions: header.positions,
+            events: 0,
+            values: Values::default(),
+            findings: Vec::new(),
+        },
         more: 0,
     };
     events.read(&mut lines, each).map_err(|stop| stop.with(&events.checked.checkpoint))?;
@@ -219,6 +229,17 @@ impl Events {
         let position = line.strip_prefix("event ").and_then(from_decimal);
         let position = position.ok_or_else(|| lines.wrong("it begins no event"))?;
         let record = from_base64(lines.some()?).ok_or_else(|| lines.wrong("it is no record in base64"))?;
+        let beside = match lines.some()?.strip_prefix(PERSONAL) {
+            Some(beside) => {
+                let beside =
+                    beside.strip_prefix(' ').and_then(from_base64).filter(|beside| !beside.is_empty());
+                beside.ok_or_else(|| lines.wrong("it holds no values in base64"))?
+            }
+            None => {
+                lines.unread();
+                Vec::new()
+            }
+        };
         lines.exactly(PROOF)?;
         lines.exactly(&format!("index {position}"))?;
         let path = lines.hashes()?;
@@ -233,8 +254,13 @@ impl Events {
         let Checked { checkpoint, .. } = &self.checked;
         match included(&record, position, &path, &checkpoint.head) {
             Ok(()) => {
-                each(&Entry { position, record: &record, path: &path, checkpoint: &checkpoint.note })?;
+                let (record, beside, path) = (&record, &beside, &path);
+                each(&Entry { position, record, beside, path, checkpoint: &checkpoint.note })?;
                 self.checked.events += 1;
+                match Values::of(record, beside) {
+                    Ok(values) => self.checked.values.add(&values),
+                    Err(why) => self.found(Finding::new(Verdict::Tampered, "personal", why).at(here)),
+                }
             }
             Err(why) => {
                 let root = base64(&checkpoint.head.root);

@@ -20,6 +20,8 @@ use super::{Hash, Policy};
 const VERSION: &str = "chancery-bundle@v1";
 /// First line of every proof: that of C2SP tlog-proof.
 const PROOF: &str = "c2sp.org/tlog-proof@v1";
+/// Begins the line of what lies beside a record.
+const PERSONAL: &str = "personal";
 /// Begins the last line.
 const END: &str = "sha256 ";
 

@@ -6,7 +6,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{END, Header, PROOF, VERSION};
+use super::{END, Header, PERSONAL, PROOF, VERSION};
 use crate::verify::{Hash, base64};
 
 /// Writes a bundle as its events come.
@@ -26,13 +26,17 @@ impl<W: Write> Writer<W> {
         Ok(new)
     }
 
-    /// The next event: its position, record, and audit path in the checkpoint's tree.
+    /// The next event: its position, record, what lies beside that, and the audit path in the checkpoint's tree.
     ///
     /// # Errors
     /// The writer's.
-    pub fn event(&mut self, position: u64, record: &[u8], path: &[Hash]) -> io::Result<()> {
-        let (record, proof) = (base64(record), proof_text(position, path));
-        self.put(&format!("event {position}\n{record}\n{proof}\n"))
+    pub fn event(&mut self, position: u64, record: &[u8], beside: &[u8], path: &[Hash]) -> io::Result<()> {
+        let mut text = format!("event {position}\n{}\n", base64(record));
+        if !beside.is_empty() {
+            text.extend([PERSONAL, " ", &base64(beside), "\n"]);
+        }
+        text.extend([&proof_text(position, path), "\n"]);
+        self.put(&text)
     }
 
     /// Ends the bundle and gives the writer back.
