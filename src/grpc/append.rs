@@ -56,8 +56,8 @@ impl Fate {
 }
 
 /// A tree as the contract has it: size and root.
-pub(super) fn tree_fields(tree: TreeHead) -> (u64, bytes::Bytes) {
-    (tree.size, bytes::Bytes::copy_from_slice(&tree.root))
+pub(super) fn tree_fields(tree: Option<TreeHead>) -> (u64, bytes::Bytes) {
+    tree.map_or_else(Default::default, |tree| (tree.size, bytes::Bytes::copy_from_slice(&tree.root)))
 }
 
 /// Answers one call.
@@ -132,7 +132,7 @@ pub async fn append(
         atomic_conflict(&tally, &verdicts)?;
     }
     let results = results(&tally, checked, verdicts, request.validate_only);
-    let (tree_size, root_hash) = tree.map_or_else(Default::default, tree_fields);
+    let (tree_size, root_hash) = tree_fields(tree);
     Ok(v1::AppendResponse { results, tree_size, root_hash })
 }
 

@@ -65,8 +65,12 @@ fn the_wire_holds_the_stored_bytes() {
             for ((position, sent), (record, leaf_hash)) in (0_u64..).zip(&read).zip(stored) {
                 let (head, tail) = sent.split_at(record.len());
                 assert_eq!(head, record, "{kind:?}, position {position}");
-                let outside =
-                    Event { position: Some(position), leaf_hash: leaf_hash.into(), ..Event::default() };
+                let outside = Event {
+                    position: Some(position),
+                    leaf_hash: leaf_hash.into(),
+                    record_size: u32::try_from(record.len()).expect("a short record"),
+                    ..Event::default()
+                };
                 assert_eq!(tail, outside.encode_to_vec(), "{kind:?}, position {position}");
             }
         });
