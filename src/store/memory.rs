@@ -1,6 +1,8 @@
 //! A store in memory that fails as it is told: for tests of what the sequencer makes of failures. It
 //! locks heads, refuses what the databases' keys refuse, and forgets what was not committed, as they do.
 //! What only readers use is not in it.
+mod tree;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     future::pending,

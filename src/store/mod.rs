@@ -15,6 +15,7 @@ mod producers;
 mod quarantine;
 mod sql;
 mod sqlite;
+mod tree;
 mod url;
 
 use std::{
@@ -34,6 +35,7 @@ pub use producers::{
 pub use quarantine::{
     Discard, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow,
 };
+pub use tree::{NewTile, StoredCheckpoint, TILE_BYTES, Trees, WantedCheckpoint};
 pub use url::StoreUrl;
 use uuid::Uuid;
 
@@ -216,7 +218,7 @@ pub struct Quarantined {
 
 /// A database.
 #[async_trait]
-pub trait Store: IndexReads {
+pub trait Store: IndexReads + Trees {
     /// Brings the schema up to date, and fills in columns that came with it. Can be ended and begun again.
     async fn migrate(&self) -> Result<(), StoreError>;
     /// Whether the store answers and has the schema this program needs.

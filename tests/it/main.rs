@@ -57,6 +57,7 @@ mod partitions;
 mod producer_gaps;
 mod producer_logs;
 mod producers;
+mod proof_store;
 mod proto_lint;
 mod quarantine;
 mod query_filter;

@@ -11,6 +11,7 @@ mod producer_list;
 mod producers;
 mod quarantine;
 mod read;
+mod tree;
 
 use std::{str::FromStr as _, time::Duration};
 

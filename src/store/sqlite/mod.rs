@@ -8,6 +8,7 @@ mod producer_list;
 mod producers;
 mod quarantine;
 mod read;
+mod tree;
 
 use std::{
     fs::OpenOptions,
@@ -64,6 +65,8 @@ pub struct SqliteStore {
     /// One connection for the readiness check and the heads of followed logs alone: slow queries on every
     /// other one must not make the server look dead, nor followers late.
     sentinel: SqlitePool,
+    /// One connection for what is written behind the appends, a statement at a time. Opened when it is needed.
+    deriver: SqlitePool,
 }
 
 impl SqliteStore {
@@ -83,6 +86,10 @@ impl SqliteStore {
         let readers = pool(READERS).await.map_err(failed)?;
         let scanners = pool(SCANNERS).await.map_err(failed)?;
         let sentinel = pool((1, READERS.1)).await.map_err(failed)?;
+        let deriver = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(READERS.1)
+            .connect_lazy_with(options(path));
         Ok(Self {
             path: path.to_owned(),
             writer: Arc::default(),
@@ -90,6 +97,7 @@ impl SqliteStore {
             scanners,
             counting: Semaphore::new(COUNTING),
             sentinel,
+            deriver,
         })
     }
 }
@@ -242,6 +250,7 @@ impl Store for SqliteStore {
         self.scanners.close().await;
         self.readers.close().await;
         self.sentinel.close().await;
+        self.deriver.close().await;
     }
 }
 

@@ -81,6 +81,8 @@ async fn every_read_goes_by_a_key_within_its_bounds() {
     const SOME: &str = "USING PRIMARY KEY (log=? AND position=?)";
     const TIME: &str =
         "events_occurred (log=? AND (occurred_at,position)>(?,?) AND (occurred_at,position)<(?,?))";
+    const TILE: &str = "sqlite_autoindex_tiles_1 (log=? AND level=? AND tile=?)";
+    const CHECKPOINT: &str = "sqlite_autoindex_checkpoints_1 (log=? AND tree_size=?)";
     for predicate in predicates() {
         for request in requests(&log, &predicate) {
             let expected = match (request.until, request.positions) {
@@ -142,8 +144,21 @@ async fn every_read_goes_by_a_key_within_its_bounds() {
             "rows USING PRIMARY KEY (log=? AND level=? AND first=? AND kind=? AND key>? AND key<?)",
         ),
         (include_str!("index_events.sql"), RANGE),
+        (include_str!("leaf_hashes.sql"), RANGE),
+        (
+            include_str!("full_tiles.sql"),
+            "tiles USING COVERING INDEX sqlite_autoindex_tiles_1 (log=? AND level=?)",
+        ),
+        (include_str!("tiles.sql"), TILE),
+        (include_str!("tile_roots.sql"), "(log=? AND level=? AND tile>? AND tile<?)"),
+        (include_str!("checkpoint_newest.sql"), "sqlite_autoindex_checkpoints_1 (log=?)"),
+        (include_str!("checkpoint_from.sql"), "sqlite_autoindex_checkpoints_1 (log=? AND tree_size>?)"),
+        (include_str!("checkpoint_at.sql"), CHECKPOINT),
+        (include_str!("checkpoint_note.sql"), CHECKPOINT),
     ] {
         let steps = plan(&mut connection, text).await;
         assert!(steps.iter().any(|step| step.contains(expected)), "{steps:?}\n{text}");
+        let sorts = steps.iter().any(|step| step.contains("TEMP B-TREE"));
+        assert!(!sorts, "{steps:?}\n{text}");
     }
 }

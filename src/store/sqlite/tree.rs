@@ -1,0 +1,123 @@
+//! Tiles and checkpoints in SQLite.
+use std::ops::Range;
+
+use async_trait::async_trait;
+use sqlx::{
+    Row as _,
+    sqlite::{SqliteArguments, SqliteRow},
+};
+
+use super::{
+    super::{
+        LogName, NewTile, StoreError, StoredCheckpoint, Trees, WantedCheckpoint, broken, from_sql,
+        hash_from_sql, to_sql,
+        tree::{hashes_of, hashes_of_run},
+    },
+    SqliteStore, append, failed, within,
+};
+use crate::tree::{Hash, TreeHead};
+
+type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
+
+impl SqliteStore {
+    /// Runs one statement that writes, when it has its turn.
+    async fn derive(&self, query: Query) -> Result<(), StoreError> {
+        let _turn = self.writer.lock().await;
+        query.execute(&self.deriver).await.map_err(failed)?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Trees for SqliteStore {
+    async fn logs(&self) -> Result<Vec<(LogName, u64)>, StoreError> {
+        let query = sqlx::query_as(include_str!("logs.sql"));
+        let rows: Vec<(String, i64)> = within(query.fetch_all(&self.readers)).await?;
+        rows.iter().map(|(log, size)| Ok((LogName::parse(log).map_err(broken)?, from_sql(*size)?))).collect()
+    }
+
+    async fn leaf_hashes(&self, log: &LogName, positions: Range<u64>) -> Result<Vec<Hash>, StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(failed)?;
+        append::leaf_hashes(&mut connection, log.as_str(), positions).await
+    }
+
+    async fn full_tiles(&self, log: &LogName, level: u8) -> Result<u64, StoreError> {
+        let query =
+            sqlx::query_scalar(include_str!("full_tiles.sql")).bind(log.as_str()).bind(i64::from(level));
+        let tiles: Option<i64> = within(query.fetch_optional(&self.readers)).await?;
+        from_sql(tiles.unwrap_or(0))
+    }
+
+    async fn tiles(&self, log: &LogName, wanted: &[(u8, u64)]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let query = sqlx::query_as(include_str!("tiles.sql"))
+            .bind(log.as_str())
+            .bind(serde_json::json!(wanted).to_string());
+        let rows: Vec<(i64, Vec<u8>)> = within(query.fetch_all(&self.readers)).await?;
+        hashes_of(wanted.len(), 0, rows)
+    }
+
+    async fn tile_roots(&self, log: &LogName, level: u8, tiles: Range<u64>) -> Result<Vec<Hash>, StoreError> {
+        let query = sqlx::query_scalar(include_str!("tile_roots.sql"))
+            .bind(log.as_str())
+            .bind(i64::from(level))
+            .bind(to_sql(tiles.start))
+            .bind(to_sql(tiles.end));
+        let roots: Vec<Vec<u8>> = within(query.fetch_all(&self.readers)).await?;
+        hashes_of_run(level, &tiles, &roots)
+    }
+
+    async fn add_tiles(&self, log: &LogName, tiles: &[NewTile]) -> Result<(), StoreError> {
+        let names: Vec<_> = tiles.iter().map(|tile| (tile.level, tile.tile)).collect();
+        let hashes = tiles.iter().map(|tile| tile.full()).collect::<Result<Vec<_>, _>>()?;
+        let query = sqlx::query(include_str!("tiles_add.sql"))
+            .bind(log.as_str().to_owned())
+            .bind(serde_json::json!(names).to_string())
+            .bind(tiles.iter().flat_map(|tile| tile.root).collect::<Vec<u8>>())
+            .bind(hashes.concat());
+        self.derive(query).await
+    }
+
+    async fn checkpoint(
+        &self,
+        log: &LogName,
+        wanted: WantedCheckpoint,
+    ) -> Result<Option<StoredCheckpoint>, StoreError> {
+        let query = match wanted {
+            WantedCheckpoint::Newest => sqlx::query(include_str!("checkpoint_newest.sql")).bind(log.as_str()),
+            WantedCheckpoint::AtLeast(size) => {
+                sqlx::query(include_str!("checkpoint_from.sql")).bind(log.as_str()).bind(to_sql(size))
+            }
+            WantedCheckpoint::Exactly(size) => {
+                sqlx::query(include_str!("checkpoint_at.sql")).bind(log.as_str()).bind(to_sql(size))
+            }
+        };
+        within(query.fetch_optional(&self.readers)).await?.as_ref().map(checkpoint).transpose()
+    }
+
+    async fn add_checkpoint(&self, log: &LogName, checkpoint: &StoredCheckpoint) -> Result<(), StoreError> {
+        let query = sqlx::query(include_str!("checkpoint_add.sql"))
+            .bind(log.as_str().to_owned())
+            .bind(to_sql(checkpoint.tree.size))
+            .bind(checkpoint.tree.root.to_vec())
+            .bind(checkpoint.signed_note.clone())
+            .bind(checkpoint.signed_at);
+        self.derive(query).await
+    }
+
+    async fn set_note(&self, log: &LogName, tree_size: u64, note: &str) -> Result<(), StoreError> {
+        let query = sqlx::query(include_str!("checkpoint_note.sql"))
+            .bind(log.as_str().to_owned())
+            .bind(to_sql(tree_size))
+            .bind(note.to_owned());
+        self.derive(query).await
+    }
+}
+
+fn checkpoint(row: &SqliteRow) -> Result<StoredCheckpoint, StoreError> {
+    let root: Vec<u8> = row.try_get(1).map_err(failed)?;
+    Ok(StoredCheckpoint {
+        tree: TreeHead { size: from_sql(row.try_get(0).map_err(failed)?)?, root: hash_from_sql(&root)? },
+        signed_note: row.try_get(2).map_err(failed)?,
+        signed_at: row.try_get(3).map_err(failed)?,
+    })
+}
