@@ -51,6 +51,7 @@ pub mod event;
 pub mod grpc;
 pub mod index;
 pub mod ingest;
+pub mod note;
 pub mod proto;
 pub mod query;
 pub mod server;

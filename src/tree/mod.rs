@@ -2,9 +2,11 @@
 //!
 //! The maths is `tlog_tiles`', of which `tlog` and the geometry of `tile::Tile` are used and nothing else. Its
 //! `TileHashReader` takes forged tiles for authentic ones (the flaw of GO-2026-6179): never use it. What it
-//! proves is checked by another crate, `ct-merkle`, in `verify` and in the tests.
+//! proves is checked by another crate, `ct-merkle`: here ([`check_extension`]), in `verify` and in the tests.
+mod extension;
 mod frontier;
 
+pub use extension::check_extension;
 pub use frontier::Frontier;
 
 /// Bytes of a hash.

@@ -127,7 +127,7 @@ fn a_group_of_imports_is_read_by_its_first_names() {
 #[test]
 fn layers_import_downwards_only() {
     // Folder, and the modules that it must not name.
-    let forbidden: [(&str, &[&str]); 10] = [
+    let forbidden: [(&str, &[&str]); 11] = [
         (
             "catalog",
             &["event", "grpc", "store", "server", "cli", "ingest", "query", "app", "config", "telemetry"],
@@ -135,6 +135,22 @@ fn layers_import_downwards_only() {
         ("event", &["grpc", "store", "server", "cli", "ingest", "query", "app", "config", "telemetry"]),
         ("index", &["grpc", "store", "server", "cli", "ingest", "query", "app", "config", "telemetry"]),
         ("tree", &["grpc", "store", "server", "cli", "ingest", "query", "app", "config", "telemetry"]),
+        (
+            "note",
+            &[
+                "catalog",
+                "grpc",
+                "store",
+                "server",
+                "cli",
+                "ingest",
+                "query",
+                "app",
+                "config",
+                "telemetry",
+                "clock",
+            ],
+        ),
         ("ingest", &["grpc", "server", "cli", "app", "config"]),
         ("query", &["grpc", "server", "cli", "app", "config", "ingest"]),
         ("store", &["grpc", "server", "cli", "app", "config"]),
@@ -177,6 +193,13 @@ fn the_command_line_is_a_client_and_sees_nothing_of_the_server() {
 #[test]
 fn sqlx_is_used_in_the_store_only() {
     nowhere(r"\bsqlx\b", "sqlx outside of src/store", |source| source.is_in("store"));
+}
+
+#[test]
+fn signatures_are_made_and_checked_in_one_place() {
+    nowhere(r"\b(signed_note|ed25519_dalek)::", "signatures outside of src/note", |source| {
+        source.is_in("note")
+    });
 }
 
 /// The errors of the server. The command line makes a few for itself, which never go on a wire.
