@@ -65,6 +65,9 @@ impl fmt::Display for LogName {
 pub struct Producer(Arc<str>);
 
 impl Producer {
+    /// Name of [`Producer::own`].
+    pub const OWN: &str = "chancery";
+
     /// Checks a producer's name.
     ///
     /// # Errors
@@ -77,6 +80,11 @@ impl Producer {
             );
         }
         Ok(Self(name.into()))
+    }
+
+    /// The producer of the events that the server makes itself. No caller may use its name.
+    pub fn own() -> Self {
+        Self(Self::OWN.into())
     }
 
     /// The producer of a caller that does not say who it is.

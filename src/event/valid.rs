@@ -124,5 +124,6 @@ fn family_of(event: &NewEvent) -> v1::EventFamily {
         Some(v1::new_event::Family::CmsNotification(_)) => v1::EventFamily::CmsNotification,
         Some(v1::new_event::Family::AsAudit(_)) => v1::EventFamily::AsAudit,
         Some(v1::new_event::Family::TokenServer(_)) => v1::EventFamily::TokenServer,
+        Some(v1::new_event::Family::Chancery(_)) => v1::EventFamily::Chancery,
     }
 }

@@ -176,8 +176,17 @@ pub(super) fn producer<T>(request: &Request<T>) -> Result<Producer, Status> {
     caller(request.metadata().as_ref())
 }
 
-/// Who is calling. Until callers authenticate, what they say in `x-chancery-producer`.
+/// Who is calling. Until callers authenticate, what they say in `x-chancery-producer`. The server's own name is
+/// nobody else's.
 pub fn caller(headers: &http::HeaderMap) -> Result<Producer, Status> {
+    let caller = named(headers)?;
+    if caller.as_str() == Producer::OWN {
+        return Err(status::producer_reserved(&caller));
+    }
+    Ok(caller)
+}
+
+fn named(headers: &http::HeaderMap) -> Result<Producer, Status> {
     match headers.get("x-chancery-producer") {
         None => Ok(Producer::anonymous()),
         Some(name) => name

@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
-    catalog::rejection::Rejection,
+    catalog::rejection::{Reason, Rejection},
     event::{LogName, Producer},
     ingest::{
         SubmitError,
@@ -108,7 +108,11 @@ pub fn rejected_batch(rejections: &[(usize, &Rejection)]) -> Status {
     for (field, description) in shown {
         details.add_bad_request_violation(field, description);
     }
-    Status::with_error_details(Code::InvalidArgument, short(&message, MOST_MESSAGE), details)
+    let code = match first.reason {
+        Reason::FamilyNotAllowed => Code::PermissionDenied,
+        _ => Code::InvalidArgument,
+    };
+    Status::with_error_details(code, short(&message, MOST_MESSAGE), details)
 }
 
 /// Events whose ids are taken by events with other content: index, and the other's position when it is
@@ -201,6 +205,13 @@ pub fn log_not_allowed(producer: &Producer, log: &LogName, allowed: &BTreeSet<Lo
     }
     let message = format!("this producer may not append to log {log}");
     Status::with_error_details(Code::PermissionDenied, message, info("LOG_NOT_ALLOWED", metadata))
+}
+
+/// The name is the one that the server's own events are stored under.
+pub fn producer_reserved(producer: &Producer) -> Status {
+    let metadata = HashMap::from([("producer".to_owned(), producer.as_str().to_owned())]);
+    let message = format!("the producer name {} is the server's own", producer.as_str());
+    Status::with_error_details(Code::PermissionDenied, message, info("PRODUCER_RESERVED", metadata))
 }
 
 /// There are as many append streams as there may be.

@@ -9,6 +9,7 @@ pub mod allowance;
 mod appenders;
 mod gaps;
 pub mod indexer;
+pub mod own;
 pub mod producers;
 pub mod rate;
 pub mod sequencer;

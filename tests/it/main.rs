@@ -53,6 +53,7 @@ mod layering;
 mod many_logs;
 mod notification_aliases;
 mod order;
+mod own_events;
 mod partitions;
 mod producer_gaps;
 mod producer_logs;
