@@ -54,6 +54,7 @@ pub mod ingest;
 pub mod note;
 pub mod proto;
 pub mod query;
+pub mod retention;
 pub mod server;
 pub mod store;
 pub mod telemetry;

@@ -300,7 +300,7 @@ fn shown_id(text: &str) -> String {
 /// What the sequencer would say now.
 async fn dry_run(audit: &Audit, log: &LogName, submission: &Arc<Submission>) -> Result<Vec<Verdict>, Status> {
     let group = std::slice::from_ref(submission);
-    let size = audit.store.head(log).await.map_err(|error| status::store(&error))?;
+    let size = audit.store.extent(log).await.map_err(|error| status::store(&error))?.size;
     let known =
         audit.store.known(log, &sequencer::keys(group)).await.map_err(|error| status::store(&error))?;
     let mut plan = sequencer::plan(size, &known, &HashSet::new(), group);

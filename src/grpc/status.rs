@@ -295,6 +295,13 @@ pub fn not_found(reason: &str, message: impl Into<String>, nearest: &[String]) -
     Status::with_error_details(Code::NotFound, message, info(reason, metadata))
 }
 
+/// Retention has removed positions that were asked for.
+pub fn position_pruned(oldest: u64) -> Status {
+    let metadata = HashMap::from([("oldest_position".to_owned(), oldest.to_string())]);
+    let message = format!("retention has removed every event below position {oldest}");
+    Status::with_error_details(Code::OutOfRange, message, info("POSITION_PRUNED", metadata))
+}
+
 /// A row of the quarantine that is not there.
 pub fn not_quarantined(field: &str) -> Status {
     let description = "the log's quarantine has no such event";

@@ -3,6 +3,8 @@
 //! What only readers use is not in it.
 mod tree;
 
+mod reads;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     future::pending,
@@ -15,14 +17,12 @@ use async_trait::async_trait;
 use tokio::{sync::OwnedMutexGuard, time::sleep};
 
 use super::{
-    Appender, CountRequest, Counted, Discard, EpochKey, IndexReads, IndexWriter, Key, Known, LastSeen, Live,
-    Moment, PageRequest, ProducerDetail, ProducerPage, ProducerRow, QuarantineCursor, QuarantineFilter,
-    QuarantineKey, QuarantinePage, Quarantined, QuarantinedRow, RollupRequest, Rows, Run, Store, StoreError,
-    StoredEpoch, StoredEvent, Times, broken,
+    Appender, CountRequest, Counted, Discard, EpochKey, Key, Known, LastSeen, PageRequest, ProducerDetail,
+    ProducerPage, ProducerRow, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage,
+    Quarantined, QuarantinedRow, Rows, Run, Store, StoreError, StoredEpoch, StoredEvent, broken,
 };
 use crate::{
     event::{LogName, Producer},
-    index::{self, chores::RunId},
     ingest::sequencer::{Head, Plan},
     tree::{Frontier, Hash},
 };
@@ -346,53 +346,6 @@ fn readers_only<T>() -> Result<T, StoreError> {
 }
 
 #[async_trait]
-impl IndexReads for MemoryStore {
-    async fn live_runs(&self, _log: &LogName, _positions: &Range<u64>) -> Result<Live, StoreError> {
-        readers_only()
-    }
-
-    async fn index_rows(
-        &self,
-        _log: &LogName,
-        _wanted: &[(RunId, Vec<index::Key>)],
-    ) -> Result<Vec<Option<Vec<index::Row>>>, StoreError> {
-        readers_only()
-    }
-
-    async fn segments(
-        &self,
-        _log: &LogName,
-        _positions: &Range<u64>,
-        _occurred: Times,
-        _received: Times,
-    ) -> Result<Vec<Range<u64>>, StoreError> {
-        readers_only()
-    }
-
-    async fn moments(&self, _page: &PageRequest<'_>) -> Result<Vec<Moment>, StoreError> {
-        readers_only()
-    }
-
-    async fn down(
-        &self,
-        _log: &LogName,
-        _below: Moment,
-        _until: i64,
-        _events: u32,
-    ) -> Result<Option<Moment>, StoreError> {
-        readers_only()
-    }
-
-    async fn rollup(&self, _request: &RollupRequest<'_>) -> Result<(u64, Vec<Counted>), StoreError> {
-        readers_only()
-    }
-
-    async fn index_writer(&self) -> Result<Box<dyn IndexWriter>, StoreError> {
-        readers_only()
-    }
-}
-
-#[async_trait]
 impl Store for MemoryStore {
     async fn migrate(&self) -> Result<(), StoreError> {
         Ok(())
@@ -409,10 +362,6 @@ impl Store for MemoryStore {
         appender.step(Step::Connect).await?;
         appender.unusable = false;
         Ok(Box::new(appender))
-    }
-
-    async fn head(&self, log: &LogName) -> Result<u64, StoreError> {
-        Ok(self.look(log, |tables| tables.size))
     }
 
     async fn tree(&self, log: &LogName) -> Result<Frontier, StoreError> {

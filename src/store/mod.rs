@@ -13,6 +13,7 @@ mod postgres;
 mod producer_columns;
 mod producers;
 mod quarantine;
+mod retention;
 mod sql;
 mod sqlite;
 mod tree;
@@ -35,6 +36,7 @@ pub use producers::{
 pub use quarantine::{
     Discard, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow,
 };
+pub use retention::{Extent, Hold, Marked, Retention};
 pub use tree::{NewTile, StoredCheckpoint, TILE_BYTES, Trees, WantedCheckpoint};
 pub use url::StoreUrl;
 use uuid::Uuid;
@@ -218,15 +220,13 @@ pub struct Quarantined {
 
 /// A database.
 #[async_trait]
-pub trait Store: IndexReads + Trees {
+pub trait Store: IndexReads + Trees + Retention {
     /// Brings the schema up to date, and fills in columns that came with it. Can be ended and begun again.
     async fn migrate(&self) -> Result<(), StoreError>;
     /// Whether the store answers and has the schema this program needs.
     async fn ready(&self) -> Result<(), StoreError>;
     /// A connection of its own for one sequencer.
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError>;
-    /// Number of events in a log; 0 for a log that has none.
-    async fn head(&self, log: &LogName) -> Result<u64, StoreError>;
     /// The tree of a log's leaf hashes. Empty for a log that has none.
     async fn tree(&self, log: &LogName) -> Result<Frontier, StoreError>;
     /// Numbers of events in these logs; those that have none may be left out.

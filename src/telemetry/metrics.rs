@@ -90,6 +90,7 @@ pub struct Metrics {
     query_throttled: Family<ByQueryThrottle, Counter>,
     unindexed: Gauge,
     segments: Counter,
+    removed: Counter,
     /// Of single producers.
     pub producers: ProducerMetrics,
 }
@@ -140,6 +141,12 @@ impl Default for Metrics {
         );
         let segments = Counter::default();
         registry.register("index_segments", "Segments indexed by this replica", segments.clone());
+        let removed = Counter::default();
+        registry.register(
+            "retention_removed_positions",
+            "Positions that retention of this replica has removed",
+            removed.clone(),
+        );
         let producers = ProducerMetrics::new(&mut registry);
         Self {
             registry,
@@ -153,6 +160,7 @@ impl Default for Metrics {
             query_throttled,
             unindexed,
             segments,
+            removed,
             producers,
         }
     }
@@ -205,6 +213,11 @@ impl Metrics {
     /// A segment was indexed.
     pub fn segment_indexed(&self) {
         self.segments.inc();
+    }
+
+    /// Retention has removed so many positions.
+    pub fn removed(&self, positions: u64) {
+        self.removed.inc_by(positions);
     }
 
     /// The exposition text.

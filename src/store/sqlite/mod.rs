@@ -8,6 +8,7 @@ mod producer_list;
 mod producers;
 mod quarantine;
 mod read;
+mod retention;
 mod tree;
 
 use std::{
@@ -134,12 +135,6 @@ impl Store for SqliteStore {
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError> {
         let connection = options(&self.path).connect().await.map_err(failed)?;
         Ok(Box::new(append::SqliteAppender::new(connection, Arc::clone(&self.writer))))
-    }
-
-    async fn head(&self, log: &LogName) -> Result<u64, StoreError> {
-        let query = sqlx::query_scalar(include_str!("head.sql")).bind(log.as_str());
-        let size: Option<i64> = within(query.fetch_optional(&self.readers)).await?;
-        from_sql(size.unwrap_or(0))
     }
 
     async fn tree(&self, log: &LogName) -> Result<Frontier, StoreError> {
