@@ -17,11 +17,12 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{
     catalog::{Catalog, CatalogError},
     clock::{Clock, SystemClock},
-    config::{ConfigError, MigrateArgs, ServeArgs, ServeConfig},
+    config::{ConfigError, MigrateArgs, PartitionArgs, ServeArgs, ServeConfig},
     grpc::{audit::Audit, catalog::CatalogRpc, query::Queries},
     index,
     ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, streams::Streams},
     query::{Engine, live::Live, token::Tokens},
+    retention::Keeper,
     server::{self, ServeError, admin},
     store::{self, Store, StoreError, StoreUrl},
     telemetry::{self, Metrics},
@@ -108,6 +109,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let catalog = Arc::new(catalog(&config)?);
     let store = open(&config.store).await?;
     let failed = |error| AppError::Store(config.store.clone(), error);
+    partitions(store.as_ref(), &config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // The stored key wins, so every replica and every restart has the same.
     let proposed = [*clock.new_id().as_bytes(), *uuid::Uuid::from_u128(random()).as_bytes()].concat();
@@ -160,6 +162,17 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let indexer = Indexer::new(Arc::clone(&store), Arc::clone(&metrics), index::Shape::DEFAULT);
     let indexing = tokio::spawn(indexer.run(index_stop.clone()));
 
+    let keeping = CancellationToken::new();
+    let keeper = Arc::new(Keeper {
+        store: Arc::clone(&store),
+        ingest: Arc::clone(&ingest),
+        catalog: Arc::clone(&catalog),
+        clock: Arc::new(SystemClock),
+        metrics: Arc::clone(&metrics),
+        policies: config.retention.clone(),
+    });
+    let kept = tokio::spawn(Arc::clone(&keeper).run(keeping.clone()));
+
     let http_stop = CancellationToken::new();
     let admin = admin::serve(http, admin::Admin { metrics, ready }, http_stop.clone().cancelled_owned());
     let admin = tokio::spawn(admin);
@@ -175,6 +188,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         grpc,
         audit,
         CatalogRpc { catalog },
+        keeper,
         health.clone(),
         drain.clone().cancelled_owned(),
     ));
@@ -190,6 +204,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     watching.abort();
     noticing.abort();
     index_stop.cancel();
+    keeping.cancel();
     ready_sender.send_replace(false);
     report(&health, false).await;
     let drained = async {
@@ -201,6 +216,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         ingest.drain().await;
         // It ends after the step that it is at; a step that is cut off has not been.
         let _ = timeout(FAREWELL, indexing).await;
+        let _ = timeout(FAREWELL, kept).await;
         // Queries are told; a client that does not read is cut off with the connection, which it
         // cannot mistake for the end of its query.
         readers.close();
@@ -221,6 +237,41 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         () = sleep(config.drain) => Err(AppError::NotDrained),
         () = stop.next() => Err(AppError::NotDrained),
     }
+}
+
+/// `chancery partition`.
+///
+/// # Errors
+/// The store cannot be reached, or would not do it.
+pub async fn partition(args: PartitionArgs) -> Result<(), AppError> {
+    let (url, log, bits) = args.resolve()?;
+    let failed = |error| AppError::Store(url.clone(), error);
+    let store = open(&url).await?;
+    let has = store.partition(&log, bits).await.map_err(failed)?;
+    store.close().await;
+    println!("log {log} of {url} has partitions of {} events", 1_u64 << has);
+    Ok(())
+}
+
+/// Sees to it that every log that retention removes something of has partitions of its own.
+async fn partitions(store: &dyn Store, config: &ServeConfig) -> Result<(), AppError> {
+    let failed = |error| AppError::Store(config.store.clone(), error);
+    for (log, policy) in &config.retention {
+        if store.partition_bits(log).await.map_err(failed)?.is_some() {
+            continue;
+        }
+        // A large log takes a while, in which nobody else can append to it: the operator chooses when.
+        let postgres = !matches!(config.store, StoreUrl::Sqlite(_));
+        if postgres && store.extent(log).await.map_err(failed)?.size > 0 {
+            let reason = format!(
+                "{:?}: the log's events lie among other logs'; run `chancery partition {log}` first",
+                log.as_str()
+            );
+            return Err(ConfigError { setting: "retention", reason }.into());
+        }
+        store.partition(log, policy.partition_bits).await.map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// The thread of the sequencers. They mostly wait for the database, and when an answer comes they must not

@@ -16,6 +16,7 @@ use super::{failure::Failure, time};
 use crate::proto::v1::{
     audit_service_client::AuditServiceClient, catalog_service_client::CatalogServiceClient,
     producer_service_client::ProducerServiceClient, quarantine_service_client::QuarantineServiceClient,
+    retention_service_client::RetentionServiceClient,
 };
 
 /// Where a server listens unless it is told otherwise.
@@ -136,6 +137,11 @@ impl Connection {
     /// A client of QuarantineService.
     pub fn quarantine(&self) -> QuarantineServiceClient<Service> {
         QuarantineServiceClient::new(self.service()).max_decoding_message_size(DECODE_LIMIT)
+    }
+
+    /// A client of RetentionService.
+    pub fn retention(&self) -> RetentionServiceClient<Service> {
+        RetentionServiceClient::new(self.service()).max_decoding_message_size(DECODE_LIMIT)
     }
 
     /// Waits for a unary answer, at most `--timeout`.

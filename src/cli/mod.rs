@@ -20,6 +20,7 @@ mod output;
 mod producers;
 mod quarantine;
 mod query;
+mod retention;
 mod time;
 
 use std::{
@@ -46,6 +47,8 @@ enum Command {
     Serve(Box<crate::config::ServeArgs>),
     /// Bring the store's tables up to date, then stop.
     Migrate(Box<crate::config::MigrateArgs>),
+    /// Give a log partitions of its own in the database, so that retention can drop the oldest.
+    Partition(Box<crate::config::PartitionArgs>),
     /// Send events from NDJSON files or standard input.
     Append(Box<append::AppendArgs>),
     /// Stream the events that match a filter.
@@ -60,6 +63,9 @@ enum Command {
     /// Look after the events that the catalog refused.
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    /// See how long a log's events are kept, remove what may go, and hold it.
+    #[command(subcommand)]
+    Retention(retention::RetentionCommand),
     /// Measure a running server.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -70,18 +76,20 @@ enum Command {
     },
 }
 
-/// Runs one command to its end and returns the exit code of the process: [`Exit`], or for `serve` and
-/// `migrate` that of their own error.
+/// Runs one command to its end and returns the exit code of the process: [`Exit`], or for `serve`,
+/// `migrate` and `partition` that of their own error.
 pub async fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
         Command::Serve(args) => return of_app(crate::app::serve(*args).await),
         Command::Migrate(args) => return of_app(crate::app::migrate(*args).await),
+        Command::Partition(args) => return of_app(crate::app::partition(*args).await),
         Command::Append(args) => append::run(*args).await,
         Command::Query(args) => query::run(*args).await,
         Command::Count(args) => count::run(*args).await,
         Command::Catalog(command) => catalog::run(command).await,
         Command::Producers(args) => producers::run(*args).await,
         Command::Quarantine(command) => quarantine::run(command).await,
+        Command::Retention(command) => retention::run(command).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Completions { shell } => completions(shell),
     };

@@ -11,5 +11,6 @@ pub mod producer;
 pub mod quarantine;
 pub mod query;
 mod replay;
+pub mod retention;
 pub mod spliced;
 pub mod status;

@@ -20,6 +20,7 @@ use crate::{
     event::{LogName, Producer},
     ingest::{
         SubmitError,
+        own::OwnError,
         rate::Throttled,
         streams::{MAX_PRODUCER_STREAMS, MAX_STREAMS, TooMany},
     },
@@ -300,6 +301,14 @@ pub fn position_pruned(oldest: u64) -> Status {
     let metadata = HashMap::from([("oldest_position".to_owned(), oldest.to_string())]);
     let message = format!("retention has removed every event below position {oldest}");
     Status::with_error_details(Code::OutOfRange, message, info("POSITION_PRUNED", metadata))
+}
+
+/// The event that was to tell of something is not in the log, and so it was not done.
+pub fn own_event(error: &OwnError) -> Status {
+    match error {
+        OwnError::NotCommitted(error) => not_committed(*error),
+        OwnError::Refused(why) => invalid("INVALID_REASON", "reason", why.as_str()),
+    }
 }
 
 /// A row of the quarantine that is not there.

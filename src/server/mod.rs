@@ -25,6 +25,7 @@ use crate::{
         catalog::CatalogRpc,
         producer::ProducerRpc,
         quarantine::QuarantineRpc,
+        retention::RetentionRpc,
     },
     proto::{
         DESCRIPTORS,
@@ -33,12 +34,14 @@ use crate::{
             catalog_service_server::{CatalogServiceServer, SERVICE_NAME as CATALOG},
             producer_service_server::{ProducerServiceServer, SERVICE_NAME as PRODUCER},
             quarantine_service_server::{QuarantineServiceServer, SERVICE_NAME as QUARANTINE},
+            retention_service_server::{RetentionServiceServer, SERVICE_NAME as RETENTION},
         },
     },
+    retention::Keeper,
 };
 
 /// Services whose health is reported by name; the empty name is the whole server.
-pub const SERVICES: [&str; 5] = ["", AUDIT, CATALOG, PRODUCER, QUARANTINE];
+pub const SERVICES: [&str; 6] = ["", AUDIT, CATALOG, PRODUCER, QUARANTINE, RETENTION];
 /// Concurrent calls on one connection.
 const MAX_STREAMS: u32 = 128;
 /// Streams that the server may reset before it closes the connection.
@@ -69,6 +72,7 @@ pub async fn serve_grpc(
     listener: TcpListener,
     audit: Arc<Audit>,
     catalog: CatalogRpc,
+    keeper: Arc<Keeper>,
     health: HealthReporter,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
@@ -96,6 +100,10 @@ pub async fn serve_grpc(
         )
         .add_service(
             QuarantineServiceServer::new(QuarantineRpc(Arc::clone(&audit)))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(
+            RetentionServiceServer::new(RetentionRpc { audit: Arc::clone(&audit), keeper })
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
         .add_service(AuditServiceServer::new(AuditRpc(audit)).max_decoding_message_size(MAX_MESSAGE_BYTES))
