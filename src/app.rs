@@ -21,6 +21,7 @@ use crate::{
     grpc::{audit::Audit, catalog::CatalogRpc, query::Queries},
     index,
     ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, streams::Streams},
+    proof::{recent::Recent, tiles::Tiler},
     query::{Engine, live::Live, token::Tokens},
     retention::Keeper,
     server::{self, ServeError, admin},
@@ -121,9 +122,14 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let metrics = Arc::new(Metrics::default());
     let sequencers = Sequencers::start().map_err(AppError::Threads)?;
     let live = Arc::new(Live::new(Arc::clone(&store), Arc::clone(&clock)));
-    let ingest =
-        Ingest::new(Arc::clone(&store), Arc::clone(&live), Arc::clone(&metrics), sequencers.handle());
-    let ingest = Arc::new(ingest);
+    let recent = Arc::new(Recent::default());
+    let ingest = Arc::new(Ingest::new(
+        Arc::clone(&store),
+        Arc::clone(&live),
+        Arc::clone(&recent),
+        Arc::clone(&metrics),
+        sequencers.handle(),
+    ));
     let drain = CancellationToken::new();
     let (readers, calls) = (TaskTracker::new(), TaskTracker::new());
     let audit = Arc::new(Audit {
@@ -158,11 +164,13 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let following = tokio::spawn(live.watch());
     let noticing = tokio::spawn(ingest::silence::watch(Arc::clone(&store), Arc::clone(&metrics)));
 
-    let index_stop = CancellationToken::new();
+    let behind_stop = CancellationToken::new();
     let indexer = Indexer::new(Arc::clone(&store), Arc::clone(&metrics), index::Shape::DEFAULT);
-    let indexing = tokio::spawn(indexer.run(index_stop.clone()));
+    let indexing = tokio::spawn(indexer.run(behind_stop.clone()));
 
-    let keeping = CancellationToken::new();
+    let tiler = Arc::new(Tiler::new(Arc::clone(&store), recent));
+    let tiling = tokio::spawn(tiler.run(behind_stop.clone()));
+
     let keeper = Arc::new(Keeper {
         store: Arc::clone(&store),
         ingest: Arc::clone(&ingest),
@@ -171,7 +179,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         metrics: Arc::clone(&metrics),
         policies: config.retention.clone(),
     });
-    let kept = tokio::spawn(Arc::clone(&keeper).run(keeping.clone()));
+    let kept = tokio::spawn(Arc::clone(&keeper).run(behind_stop.clone()));
 
     let http_stop = CancellationToken::new();
     let admin = admin::serve(http, admin::Admin { metrics, ready }, http_stop.clone().cancelled_owned());
@@ -203,8 +211,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     tracing::info!("draining");
     watching.abort();
     noticing.abort();
-    index_stop.cancel();
-    keeping.cancel();
+    behind_stop.cancel();
     ready_sender.send_replace(false);
     report(&health, false).await;
     let drained = async {
@@ -217,6 +224,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         // It ends after the step that it is at; a step that is cut off has not been.
         let _ = timeout(FAREWELL, indexing).await;
         let _ = timeout(FAREWELL, kept).await;
+        let _ = timeout(FAREWELL, tiling).await;
         // Queries are told; a client that does not read is cut off with the connection, which it
         // cannot mistake for the end of its query.
         readers.close();

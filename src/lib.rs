@@ -32,6 +32,13 @@
 //!
 //! The index lags behind: [`ingest::indexer`] builds it, segment by segment, from what is stored.
 //!
+//! # One proof through the crate
+//!
+//! 1. The transaction of an append takes the leaf hashes into the edge of the log's tree ([`tree::Frontier`]).
+//! 2. Behind it, [`proof::tiles`] writes full tiles of 256 hashes: of leaves, then of the roots of tiles.
+//! 3. [`grpc::proof`] finds the size, and [`proof::prover`] reads the few tiles that hold what the proof is made
+//!    of. The library that made it checks it, so that a damaged tile is an error.
+//!
 //! # One replay through the crate
 //!
 //! `grpc::quarantine` lists and discards; `grpc::replay` reads rows of the quarantine, takes each event
@@ -40,7 +47,7 @@
 //!
 //! # Which module may use which
 //!
-//! `grpc -> {ingest, query, catalog} -> {event, index, store} <- store::{sqlite, postgres}`. `app` composes and
+//! `grpc -> {ingest, query, proof, catalog} -> {event, index, tree, store} <- store::{sqlite, postgres}`. `app` composes and
 //! sees everything; `cli` is a client and sees the contract only. `tests/it/layering.rs` checks it.
 pub mod app;
 pub mod catalog;
@@ -52,6 +59,7 @@ pub mod grpc;
 pub mod index;
 pub mod ingest;
 pub mod note;
+pub mod proof;
 pub mod proto;
 pub mod query;
 pub mod retention;

@@ -49,7 +49,8 @@ impl Ceiling {
         let store = open(&url).await?;
         let sequencers = Sequencers::start().map_err(AppError::Threads)?;
         let live = Arc::new(Live::new(Arc::clone(&store), Arc::new(SystemClock)));
-        let ingest = Ingest::new(Arc::clone(&store), live, Arc::new(Metrics::default()), sequencers.handle());
+        let metrics = Arc::new(Metrics::default());
+        let ingest = Ingest::new(Arc::clone(&store), live, Arc::default(), metrics, sequencers.handle());
         let catalog = Catalog::load([], std::collections::BTreeSet::new())?;
         Ok(Self { url, store, catalog, ingest: Arc::new(ingest), _sequencers: sequencers })
     }

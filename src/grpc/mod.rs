@@ -8,6 +8,7 @@ mod convert;
 pub mod limits;
 mod outbox;
 pub mod producer;
+pub mod proof;
 pub mod quarantine;
 pub mod query;
 mod replay;

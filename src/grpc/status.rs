@@ -311,6 +311,20 @@ pub fn own_event(error: &OwnError) -> Status {
     }
 }
 
+/// A position or size that the log, or its newest checkpoint, has not reached; `size` is how far that is.
+pub fn not_reached(reason: &str, field: &str, description: impl Into<String>, size: u64) -> Status {
+    let description = description.into();
+    let message = format!("{field}: {description}");
+    let mut details = info(reason, HashMap::from([("tree_size".to_owned(), size.to_string())]));
+    details.add_bad_request_violation(field, description);
+    Status::with_error_details(Code::OutOfRange, message, details)
+}
+
+/// A proof needs tiles that are still being written.
+pub fn tiles_behind() -> Status {
+    unavailable("TILES_BEHIND", "the tiles of the log are still being written")
+}
+
 /// A row of the quarantine that is not there.
 pub fn not_quarantined(field: &str) -> Status {
     let description = "the log's quarantine has no such event";

@@ -33,7 +33,10 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{event::LogName, query::live::Live, store::Store, telemetry::Metrics, tree::TreeHead};
+use crate::{
+    event::LogName, proof::recent::Recent, query::live::Live, store::Store, telemetry::Metrics,
+    tree::TreeHead,
+};
 
 /// Logs that one replica appends to at a time. Each holds a task with its queue, some 10 KiB, and waits its
 /// turn for a connection. A log without appends for a while does not count.
@@ -81,6 +84,7 @@ struct Job {
 pub struct Ingest {
     appenders: Arc<Appenders>,
     live: Arc<Live>,
+    recent: Arc<Recent>,
     metrics: Arc<Metrics>,
     /// Where the sequencers run.
     runtime: Handle,
@@ -97,10 +101,17 @@ impl Ingest {
     /// An ingest without any sequencer yet; each log's begins with its first event, on `runtime`. That is
     /// best one of their own: a sequencer mostly waits for the database, and when an answer comes it must
     /// not queue behind calls that check their events.
-    pub fn new(store: Arc<dyn Store>, live: Arc<Live>, metrics: Arc<Metrics>, runtime: Handle) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        live: Arc<Live>,
+        recent: Arc<Recent>,
+        metrics: Arc<Metrics>,
+        runtime: Handle,
+    ) -> Self {
         Self {
             appenders: Arc::new(Appenders::new(store)),
             live,
+            recent,
             metrics,
             runtime,
             receive: Budget::of_receive(),
@@ -153,6 +164,7 @@ impl Ingest {
             log.clone(),
             Arc::clone(&self.appenders),
             Arc::clone(&self.live),
+            Arc::clone(&self.recent),
             Arc::clone(&self.metrics),
         );
         self.tasks.spawn_on(task.run(jobs), &self.runtime);

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     event::{LogName, limits::MAX_MESSAGE_BYTES},
+    proof::recent::Recent,
     query::live::{Commit, Live},
     store::{Appender, ProducerWrites, StoreError},
     telemetry::Metrics,
@@ -64,6 +65,8 @@ pub struct Sequencer {
     log: LogName,
     appenders: Arc<Appenders>,
     live: Arc<Live>,
+    /// For those who make tiles.
+    recent: Arc<Recent>,
     metrics: Arc<Metrics>,
     /// Groups whose keys are to be looked up first.
     wary: u32,
@@ -77,9 +80,10 @@ impl Sequencer {
         log: LogName,
         appenders: Arc<Appenders>,
         live: Arc<Live>,
+        recent: Arc<Recent>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { log, appenders, live, metrics, wary: 0, held_up: false }
+        Self { log, appenders, live, recent, metrics, wary: 0, held_up: false }
     }
 
     /// Runs until it has nothing to do for a while, or every sender of `jobs` is gone, and everything
@@ -206,10 +210,12 @@ impl Sequencer {
             let done = timeout(COMMIT_LIMIT, lease.appender.commit()).await;
             done.map_err(|_| StoreError::StateUnknown(late("a commit", COMMIT_LIMIT)))??;
             lease.give_back();
-            if self.live.is_followed(&self.log)
-                && let Some(commit) = appended(group, &committed)
-            {
-                self.live.committed(&self.log, commit);
+            if let Some(commit) = appended(group, &committed) {
+                let leaves = commit.events.iter().map(|event| *event.leaf_hash()).collect();
+                self.recent.committed(&self.log, commit.first, leaves);
+                if self.live.is_followed(&self.log) {
+                    self.live.committed(&self.log, commit);
+                }
             }
         }
         for each in &noted {

@@ -92,7 +92,8 @@ async fn call(
 async fn run(store: &MemoryStore, log: &LogName, callers: &[Caller]) -> Vec<(Arc<Submission>, Told)> {
     let shared: Arc<dyn Store> = Arc::new(store.clone());
     let live = Arc::new(Live::new(Arc::clone(&shared), Arc::new(SystemClock)));
-    let ingest = Arc::new(Ingest::new(shared, live, Arc::new(Metrics::default()), Handle::current()));
+    let metrics = Arc::new(Metrics::default());
+    let ingest = Arc::new(Ingest::new(shared, live, Arc::default(), metrics, Handle::current()));
     let calls = callers.iter().map(|(comes, waits, spec)| {
         let (ingest, log, submission) = (Arc::clone(&ingest), log.clone(), submission(&CATALOG, spec));
         let (comes, waits) = (Duration::from_millis(*comes), waits.map(Duration::from_millis));

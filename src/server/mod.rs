@@ -24,6 +24,7 @@ use crate::{
         audit::{Audit, AuditRpc},
         catalog::CatalogRpc,
         producer::ProducerRpc,
+        proof::ProofRpc,
         quarantine::QuarantineRpc,
         retention::RetentionRpc,
     },
@@ -33,6 +34,7 @@ use crate::{
             audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT},
             catalog_service_server::{CatalogServiceServer, SERVICE_NAME as CATALOG},
             producer_service_server::{ProducerServiceServer, SERVICE_NAME as PRODUCER},
+            proof_service_server::{ProofServiceServer, SERVICE_NAME as PROOF},
             quarantine_service_server::{QuarantineServiceServer, SERVICE_NAME as QUARANTINE},
             retention_service_server::{RetentionServiceServer, SERVICE_NAME as RETENTION},
         },
@@ -41,7 +43,7 @@ use crate::{
 };
 
 /// Services whose health is reported by name; the empty name is the whole server.
-pub const SERVICES: [&str; 6] = ["", AUDIT, CATALOG, PRODUCER, QUARANTINE, RETENTION];
+pub const SERVICES: [&str; 7] = ["", AUDIT, CATALOG, PRODUCER, PROOF, QUARANTINE, RETENTION];
 /// Concurrent calls on one connection.
 const MAX_STREAMS: u32 = 128;
 /// Streams that the server may reset before it closes the connection.
@@ -96,6 +98,10 @@ pub async fn serve_grpc(
         .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
         .add_service(
             ProducerServiceServer::new(ProducerRpc(Arc::clone(&audit)))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(
+            ProofServiceServer::new(ProofRpc(Arc::clone(&audit)))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
         .add_service(

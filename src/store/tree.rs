@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 
-use super::{StoreError, broken, hash_from_sql};
+use super::{StoreError, broken, from_sql, hash_from_sql};
 use crate::{
     event::LogName,
     tree::{Hash, TreeHead},
@@ -59,7 +59,8 @@ pub trait Trees: Send + Sync {
     async fn full_tiles(&self, log: &LogName, level: u8) -> Result<u64, StoreError>;
     /// The hashes of tiles, by level and number; `None` for those that are not there.
     async fn tiles(&self, log: &LogName, wanted: &[(u8, u64)]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
-    /// The roots of tiles, in their order, of which none may be missing. Reads none of their hashes.
+    /// The roots of tiles, in their order: fewer where the last ones are not written yet. Reads none of their
+    /// hashes.
     async fn tile_roots(&self, log: &LogName, level: u8, tiles: Range<u64>) -> Result<Vec<Hash>, StoreError>;
     /// Keeps tiles. Those that are there already stay as they are.
     async fn add_tiles(&self, log: &LogName, tiles: &[NewTile]) -> Result<(), StoreError>;
@@ -99,14 +100,15 @@ pub(super) fn hashes_of(
     Ok(tiles)
 }
 
-/// The roots of a run of tiles, of which none may be missing.
+/// The roots of a run of tiles, from the first on and without a gap.
 pub(super) fn hashes_of_run(
     level: u8,
     tiles: &Range<u64>,
-    found: &[Vec<u8>],
+    found: &[(i64, Vec<u8>)],
 ) -> Result<Vec<Hash>, StoreError> {
-    if found.len() as u64 != tiles.end - tiles.start {
-        return Err(broken(format!("a tile of level {level} below {} is gone", tiles.end)));
-    }
-    found.iter().map(|hash| hash_from_sql(hash)).collect()
+    let hash = |(wanted, (tile, hash)): (u64, &(i64, Vec<u8>))| match from_sql(*tile)? == wanted {
+        true => hash_from_sql(hash),
+        false => Err(broken(format!("tile {wanted} of level {level} is gone"))),
+    };
+    tiles.clone().zip(found).map(hash).collect()
 }

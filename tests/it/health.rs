@@ -17,11 +17,12 @@ use crate::harness::{
     server::Server,
 };
 
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "",
     "chancery.v1.AuditService",
     "chancery.v1.CatalogService",
     "chancery.v1.ProducerService",
+    "chancery.v1.ProofService",
     "chancery.v1.QuarantineService",
 ];
 

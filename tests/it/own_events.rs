@@ -89,7 +89,8 @@ fn it_is_in_the_log_once_however_often_it_is_tried() {
             let clock = Arc::new(SystemClock);
             let live = Arc::new(Live::new(Arc::clone(&store), clock.clone()));
             let runtime = tokio::runtime::Handle::current();
-            let ingest = Ingest::new(Arc::clone(&store), live, Arc::new(Metrics::default()), runtime);
+            let ingest =
+                Ingest::new(Arc::clone(&store), live, Arc::default(), Arc::new(Metrics::default()), runtime);
             let catalog = Catalog::load([], Default::default()).expect("a catalog");
             let log = LogName::parse("").expect("a log");
             for _ in 0..2 {

@@ -44,12 +44,12 @@ impl Trees for PostgresStore {
     }
 
     async fn tile_roots(&self, log: &LogName, level: u8, tiles: Range<u64>) -> Result<Vec<Hash>, StoreError> {
-        let query = sqlx::query_scalar(include_str!("tile_roots.sql"))
+        let query = sqlx::query_as(include_str!("tile_roots.sql"))
             .bind(log.as_str())
             .bind(i16::from(level))
             .bind(to_sql(tiles.start))
             .bind(to_sql(tiles.end));
-        let roots: Vec<Vec<u8>> = within(query.fetch_all(&self.readers)).await?;
+        let roots: Vec<(i64, Vec<u8>)> = within(query.fetch_all(&self.readers)).await?;
         hashes_of_run(level, &tiles, &roots)
     }
 

@@ -14,6 +14,7 @@ pub mod scripted;
 pub mod server;
 pub mod stream;
 pub mod terminal;
+pub mod trees;
 pub mod types;
 pub mod writers;
 

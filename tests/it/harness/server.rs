@@ -8,7 +8,8 @@ use std::{
 
 use chancery::proto::v1::{
     audit_service_client::AuditServiceClient, catalog_service_client::CatalogServiceClient,
-    producer_service_client::ProducerServiceClient, quarantine_service_client::QuarantineServiceClient,
+    producer_service_client::ProducerServiceClient, proof_service_client::ProofServiceClient,
+    quarantine_service_client::QuarantineServiceClient,
 };
 use tonic::transport::{Channel, Endpoint};
 
@@ -138,6 +139,11 @@ impl Server {
     /// A `ProducerService` client.
     pub async fn producers(&self) -> ProducerServiceClient<Channel> {
         ProducerServiceClient::new(self.channel().await).max_decoding_message_size(usize::MAX)
+    }
+
+    /// A `ProofService` client.
+    pub async fn proofs(&self) -> ProofServiceClient<Channel> {
+        ProofServiceClient::new(self.channel().await)
     }
 
     /// A `QuarantineService` client.

@@ -1,0 +1,75 @@
+//! Tiles hold the leaves of the log and nothing else, whoever writes them, and however many at once.
+use std::sync::Arc;
+
+use chancery::{event::LogName, proof::tiles::Tiler, store};
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{
+    KINDS, TestStore, block_on,
+    calls::{accept, atomic},
+    database::Database,
+    events,
+    server::Server,
+    trees::{assert_tiles, fill, numbers, tiled},
+};
+
+#[test]
+fn servers_write_them_behind_the_appends() {
+    for kind in KINDS {
+        let store = TestStore::new(kind);
+        let servers = [Server::start(&store), Server::start(&store)];
+        block_on(async {
+            let mut clients = Vec::new();
+            for server in &servers {
+                clients.push(server.audit().await);
+            }
+            let mut appending = Vec::new();
+            for mut audit in clients {
+                appending.push(tokio::spawn(async move {
+                    for _ in 0..10 {
+                        let events = (0..130).map(|_| events::hold("device-1")).collect();
+                        accept(&mut audit, atomic(events)).await;
+                    }
+                }));
+            }
+            for task in appending {
+                task.await.expect("appended");
+            }
+            let mut database = Database::open(&store).await;
+            tiled(&mut database, "main", 2600).await;
+            assert_tiles(&mut database, "main").await;
+        });
+    }
+}
+
+#[test]
+fn two_writers_at_once_write_what_one_would() {
+    for kind in KINDS {
+        let test = TestStore::new(kind);
+        block_on(async {
+            let mut database = Database::open(&test).await;
+            fill(&test, &mut database, "main", &numbers(66_000)).await;
+            fill(&test, &mut database, "small", &numbers(255)).await;
+            let url = test.url.parse().expect("a URL");
+            let (one, other) = (store::connect(&url).await, store::connect(&url).await);
+            let tilers = [one, other].map(|store| Tiler::new(store.expect("a store"), Arc::default()));
+            let log = LogName::parse("main").expect("a log");
+            // Up to a size, and no further.
+            tilers[0].complete(&log, 5000).await.expect("written");
+            assert_eq!(database.rows("tiles").await, 19, "{kind:?}");
+            let stop = CancellationToken::new();
+            let (one, other) = tokio::join!(tilers[0].complete(&log, 66_000), async {
+                while tilers[1].pass(&stop).await? {}
+                Ok::<(), store::StoreError>(())
+            });
+            one.and(other).expect("written");
+            assert_eq!(database.rows("tiles").await, 257 + 1, "{kind:?}");
+            assert_tiles(&mut database, "main").await;
+            // A backup comes back in which the last tiles are not: they are not taken for written.
+            database.run("DELETE FROM tiles WHERE log = 'main' AND (level = 1 OR tile >= 200)").await;
+            database.run("UPDATE log_head SET size = 60000, tree_size = 60000 WHERE log = 'main'").await;
+            while tilers[0].pass(&stop).await.expect("written") {}
+            assert_eq!(database.rows("tiles").await, 234, "{kind:?}");
+        });
+    }
+}
