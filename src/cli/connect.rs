@@ -15,8 +15,8 @@ use tonic::{
 use super::{failure::Failure, time};
 use crate::proto::v1::{
     audit_service_client::AuditServiceClient, catalog_service_client::CatalogServiceClient,
-    producer_service_client::ProducerServiceClient, quarantine_service_client::QuarantineServiceClient,
-    retention_service_client::RetentionServiceClient,
+    producer_service_client::ProducerServiceClient, proof_service_client::ProofServiceClient,
+    quarantine_service_client::QuarantineServiceClient, retention_service_client::RetentionServiceClient,
 };
 
 /// Where a server listens unless it is told otherwise.
@@ -132,6 +132,11 @@ impl Connection {
     /// A client of ProducerService.
     pub fn producers(&self) -> ProducerServiceClient<Service> {
         ProducerServiceClient::new(self.service()).max_decoding_message_size(DECODE_LIMIT)
+    }
+
+    /// A client of ProofService.
+    pub fn proofs(&self) -> ProofServiceClient<Service> {
+        ProofServiceClient::new(self.service()).max_decoding_message_size(DECODE_LIMIT)
     }
 
     /// A client of QuarantineService.
