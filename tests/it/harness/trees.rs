@@ -99,7 +99,7 @@ pub fn literal(kind: Kind, bytes: &[u8]) -> String {
 pub async fn fill(store: &TestStore, database: &mut Database, log: &str, contents: &[Vec<u8>]) {
     if store.kind == Kind::Postgres {
         let partition =
-            "CREATE TABLE IF NOT EXISTS events_p0 PARTITION OF events FOR VALUES FROM (0) TO (16777216)";
+            "CREATE TABLE IF NOT EXISTS events_p0 PARTITION OF events_shared FOR VALUES FROM (0) TO (16777216)";
         database.run(partition).await;
     }
     let leaves: Vec<_> = contents.iter().map(|content| chancery::event::leaf_hash(content)).collect();
