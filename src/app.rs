@@ -1,6 +1,10 @@
 //! The composition root: the only file that sees everything. Starts a server in order (settings,
 //! catalog, store, listeners), keeps its health, and ends it in order.
 pub mod ceiling;
+mod signing;
+mod witness;
+
+pub use witness::witness;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -18,6 +22,7 @@ use crate::{
     catalog::{Catalog, CatalogError},
     clock::{Clock, SystemClock},
     config::{ConfigError, MigrateArgs, PartitionArgs, ServeArgs, ServeConfig},
+    event::LogName,
     grpc::{audit::Audit, catalog::CatalogRpc, query::Queries},
     index,
     ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, streams::Streams},
@@ -155,11 +160,17 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         calls: calls.clone(),
     });
 
+    let tiler = Arc::new(Tiler::new(Arc::clone(&store), recent));
+    let around = signing::Around {
+        store: Arc::clone(&store),
+        tiler: Arc::clone(&tiler),
+        metrics: Arc::clone(&metrics),
+        clock: Arc::new(SystemClock),
+    };
+    let signing = signing::open(config.signing, around)?;
+
     let mut stop = Signals::new().map_err(AppError::Signal)?;
     let (ready_sender, ready) = watch::channel(true);
-    let health = HealthReporter::new();
-    report(&health, true).await;
-    let watching = tokio::spawn(watch_health(Arc::clone(&store), health.clone(), ready_sender.clone()));
 
     let following = tokio::spawn(live.watch());
     let noticing = tokio::spawn(ingest::silence::watch(Arc::clone(&store), Arc::clone(&metrics)));
@@ -168,7 +179,6 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let indexer = Indexer::new(Arc::clone(&store), Arc::clone(&metrics), index::Shape::DEFAULT);
     let indexing = tokio::spawn(indexer.run(behind_stop.clone()));
 
-    let tiler = Arc::new(Tiler::new(Arc::clone(&store), recent));
     let tiling = tokio::spawn(tiler.run(behind_stop.clone()));
 
     let keeper = Arc::new(Keeper {
@@ -182,8 +192,13 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let kept = tokio::spawn(Arc::clone(&keeper).run(behind_stop.clone()));
 
     let http_stop = CancellationToken::new();
-    let admin = admin::serve(http, admin::Admin { metrics, ready }, http_stop.clone().cancelled_owned());
-    let admin = tokio::spawn(admin);
+    let halted = signing.halted();
+    let admin = admin::Admin { metrics, ready, halted: halted.clone() };
+    let admin = tokio::spawn(admin::serve(http, admin, http_stop.clone().cancelled_owned()));
+    let health = HealthReporter::new();
+    report(&health, true, &halted).await;
+    let watching =
+        tokio::spawn(watch_health(Arc::clone(&store), health.clone(), ready_sender.clone(), halted.clone()));
     tracing::info!(
         grpc = %addresses.0,
         admin = %addresses.1,
@@ -192,6 +207,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         event_types = catalog.types().count(),
         "serving"
     );
+    let signing = signing.start();
     let mut serving = tokio::spawn(server::serve_grpc(
         grpc,
         audit,
@@ -213,7 +229,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     noticing.abort();
     behind_stop.cancel();
     ready_sender.send_replace(false);
-    report(&health, false).await;
+    report(&health, false, &halted).await;
     let drained = async {
         sleep(NOTICE).await;
         drain.cancel();
@@ -224,6 +240,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         // It ends after the step that it is at; a step that is cut off has not been.
         let _ = timeout(FAREWELL, indexing).await;
         let _ = timeout(FAREWELL, kept).await;
+        signing.end().await;
         let _ = timeout(FAREWELL, tiling).await;
         // Queries are told; a client that does not read is cut off with the connection, which it
         // cannot mistake for the end of its query.
@@ -316,6 +333,16 @@ fn random() -> u128 {
     uuid::Uuid::new_v4().as_u128()
 }
 
+/// The seed of a signing key, from the operating system.
+///
+/// # Errors
+/// The system has no randomness to give.
+pub fn seed() -> std::io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
+    Ok(seed)
+}
+
 fn catalog(config: &ServeConfig) -> Result<Catalog, AppError> {
     let mut files = Vec::new();
     for path in &config.catalog {
@@ -343,17 +370,36 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
     TcpListener::bind(address).await.map_err(|error| AppError::Listen(address, error))
 }
 
-async fn report(health: &HealthReporter, ready: bool) {
-    let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+/// Proofs are not served as a whole when some log has no more of them: nobody may take its last checkpoint for
+/// its newest.
+async fn report(health: &HealthReporter, ready: bool, halted: &watch::Receiver<Vec<LogName>>) {
+    let is_halted = !halted.borrow().is_empty();
     for service in server::SERVICES {
+        let serving = ready && !(is_halted && service == server::PROOF);
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         health.set_service_status(service, status).await;
     }
 }
 
-/// Keeps gRPC health and `/readyz` true to the store's state, and says when it changes.
-async fn watch_health(store: Arc<dyn Store>, health: HealthReporter, ready: watch::Sender<bool>) {
+/// Keeps gRPC health and `/readyz` true to the store's state and to the signer's, and says when the store's
+/// changes; the signer says so itself.
+async fn watch_health(
+    store: Arc<dyn Store>,
+    health: HealthReporter,
+    ready: watch::Sender<bool>,
+    mut halted: watch::Receiver<Vec<LogName>>,
+) {
+    let mut signs = true;
     loop {
-        sleep(HEALTH_INTERVAL).await;
+        tokio::select! {
+            () = sleep(HEALTH_INTERVAL) => {}
+            changed = halted.changed(), if signs => {
+                signs = changed.is_ok();
+                let now = *ready.borrow();
+                report(&health, now, &halted).await;
+                continue;
+            }
+        }
         let answer = store.ready().await;
         let now = answer.is_ok();
         if ready.send_replace(now) != now {
@@ -361,7 +407,7 @@ async fn watch_health(store: Arc<dyn Store>, health: HealthReporter, ready: watc
                 Ok(()) => tracing::info!("the store is back"),
                 Err(error) => tracing::error!(%error, "the store is not ready"),
             }
-            report(&health, now).await;
+            report(&health, now, &halted).await;
         }
     }
 }

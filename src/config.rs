@@ -3,6 +3,8 @@
 //! bound.
 mod limits;
 mod retention;
+mod signing;
+mod witness;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,6 +14,8 @@ use std::{
 };
 
 use serde::Deserialize;
+pub use signing::Signing;
+pub use witness::{WitnessArgs, WitnessConfig};
 
 use crate::{
     catalog::model::Family,
@@ -61,6 +65,18 @@ pub struct ServeArgs {
     /// [default: 20].
     #[arg(long, value_name = "SECONDS", env = "CHANCERY_DRAIN_SECONDS")]
     pub drain_seconds: Option<u64>,
+    /// File with the key that signs checkpoints, which nobody but its owner may use (mode 0600). The key itself
+    /// can be given in the environment instead, as CHANCERY_SIGNING_KEY [default: none].
+    #[arg(long, value_name = "FILE", env = "CHANCERY_SIGNING_KEY_FILE")]
+    pub signing_key_file: Option<PathBuf>,
+    /// Folder, of this server alone and not in the store, for the last head that was signed of each log
+    /// [default: chancery-signer].
+    #[arg(long, value_name = "FOLDER", env = "CHANCERY_SIGNER_STATE")]
+    pub signer_state: Option<PathBuf>,
+    /// A witness that cosigns checkpoints, with its verifier key: https://... = NAME+ID+KEY without spaces; may be
+    /// repeated (environment: comma between witnesses) [default: none].
+    #[arg(long, value_name = "URL=KEY", env = "CHANCERY_WITNESS", value_delimiter = ',')]
+    pub witness: Vec<String>,
     /// Events per second that each producer may send; in the file a key of [limits] [default: none].
     #[arg(long, value_name = "EVENTS", env = "CHANCERY_EVENTS_PER_SECOND")]
     pub events_per_second: Option<u64>,
@@ -117,6 +133,9 @@ struct File {
     log_level: Option<String>,
     log_format: Option<String>,
     drain_seconds: Option<u64>,
+    signing_key_file: Option<PathBuf>,
+    signer_state: Option<PathBuf>,
+    witness: Vec<String>,
     limits: limits::Table,
     producers: BTreeMap<String, limits::Table>,
     retention: BTreeMap<String, retention::Table>,
@@ -133,6 +152,8 @@ pub struct ServeConfig {
     pub log_level: String,
     pub log_format: LogFormat,
     pub drain: Duration,
+    /// None: nothing is signed.
+    pub signing: Option<Signing>,
     /// How fast producers without an entry in `producers` may send.
     pub rates: Rates,
     pub producers: BTreeMap<Producer, Allowance>,
@@ -200,6 +221,11 @@ impl ServeArgs {
                 Some(text) => text.parse().map_err(|reason| error("log_format", reason))?,
             },
             drain: Duration::from_secs(drain_seconds),
+            signing: signing::read(
+                self.signing_key_file.or(file.signing_key_file),
+                self.signer_state.or(file.signer_state),
+                if self.witness.is_empty() { file.witness } else { self.witness },
+            )?,
             rates: limits::others(&limits)?,
             producers: limits::named(file.producers, &limits)?,
             retention: retention::policies(file.retention)?,

@@ -45,9 +45,18 @@
 //! through [`event::admit`] and [`event::seal`] again, and queues it as [`ingest::sequencer::Entry::Replayed`].
 //! The row leaves the quarantine in the transaction that appends its event.
 //!
+//! # One checkpoint through the crate
+//!
+//! 1. Every second [`proof::signer`] asks which logs grew. [`proof::tiles`] makes sure of what proofs are made of.
+//! 2. [`proof::prover`] proves that the log extends the last signed head, which [`proof::heads`] keeps outside of the
+//!    store, and [`tree::check_extension`] verifies it. A log that does not is halted for good.
+//! 3. [`note::Key::sign`] signs. The new head is made durable in its file, and then stored.
+//! 4. [`proof::witness`] has it cosigned by each witness, which may be this crate's own [`witness`].
+//!
 //! # Which module may use which
 //!
-//! `grpc -> {ingest, query, proof, catalog} -> {event, index, tree, store} <- store::{sqlite, postgres}`. `app` composes and
+//! `grpc -> {ingest, query, proof, catalog} -> {event, index, tree, note, store} <- store::{sqlite, postgres}`; `tree`
+//! and `note` are pure, and `witness` knows them and `files`. `app` composes and
 //! sees everything; `cli` is a client and sees the contract only. `tests/it/layering.rs` checks it.
 pub mod app;
 pub mod catalog;
@@ -55,6 +64,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod event;
+pub mod files;
 pub mod grpc;
 pub mod index;
 pub mod ingest;
@@ -67,3 +77,4 @@ pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod tree;
+pub mod witness;

@@ -1,8 +1,8 @@
 //! The command line: one file or folder per command.
 //!
 //! Does: flags, calls to a running server, output for people and for programs, exit codes.
-//! Does not: open a store, judge an event or know the catalog. Only `serve` and `migrate` run inside
-//! this process, and they are handed to `crate::app` untouched.
+//! Does not: open a store, judge an event or know the catalog. Only `serve`, `migrate` and
+//! `witness` run inside this process, and they are handed to `crate::app` untouched.
 //! Called by: `main.rs`, with the parsed [`Cli`].
 mod ambient;
 mod append;
@@ -15,6 +15,7 @@ mod explain;
 mod failure;
 mod filter;
 mod interrupt;
+mod keys;
 mod names;
 mod output;
 mod producers;
@@ -66,6 +67,11 @@ enum Command {
     /// See how long a log's events are kept, remove what may go, and hold it.
     #[command(subcommand)]
     Retention(retention::RetentionCommand),
+    /// Make and show the keys that sign checkpoints.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Cosign the checkpoints of logs that only ever grow.
+    Witness(Box<crate::config::WitnessArgs>),
     /// Measure a running server.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -77,12 +83,13 @@ enum Command {
 }
 
 /// Runs one command to its end and returns the exit code of the process: [`Exit`], or for `serve`,
-/// `migrate` and `partition` that of their own error.
+/// `migrate`, `partition` and `witness` that of their own error.
 pub async fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
         Command::Serve(args) => return of_app(crate::app::serve(*args).await),
         Command::Migrate(args) => return of_app(crate::app::migrate(*args).await),
         Command::Partition(args) => return of_app(crate::app::partition(*args).await),
+        Command::Witness(args) => return of_app(crate::app::witness(*args).await),
         Command::Append(args) => append::run(*args).await,
         Command::Query(args) => query::run(*args).await,
         Command::Count(args) => count::run(*args).await,
@@ -90,6 +97,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Producers(args) => producers::run(*args).await,
         Command::Quarantine(command) => quarantine::run(command).await,
         Command::Retention(command) => retention::run(command).await,
+        Command::Keys(command) => keys::run(command),
         Command::Bench(command) => bench::run(command).await,
         Command::Completions { shell } => completions(shell),
     };

@@ -10,9 +10,12 @@
 //! log, because a note's key name is its origin, and an id is computed over the name.
 mod checkpoint;
 mod keys;
+mod submission;
 
 pub use checkpoint::{Checkpoint, MOST_BYTES, NoteError, Opened, Signed, joined, open, read};
 pub use keys::{Cosigner, Key, KeyError, Kind, VerifierKey, log_of};
+pub use submission::{SIZE_TYPE, Submission};
 
 #[cfg(test)]
+#[path = "notes_tests.rs"]
 mod tests;

@@ -1,7 +1,8 @@
 //! The admin port: health over HTTP for probes, metrics for Prometheus. Plain HTTP, no secrets.
 //!
 //! * `/livez`: the process runs. Never asks the database, so that an outage there restarts nothing.
-//! * `/readyz`: the store answers, has the right schema, and the server is not draining.
+//! * `/readyz`: the store answers, has the right schema, and the server is not draining. Logs that are no longer
+//!   signed are named, but appends go on, so the answer is the same.
 //! * `/metrics`: the exposition text.
 use std::{future::Future, sync::Arc};
 
@@ -11,7 +12,10 @@ use axum::{
 };
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::telemetry::Metrics;
+use crate::{event::LogName, telemetry::Metrics};
+
+/// Logs that are named in one answer; the log and the metrics have the rest.
+const MOST_NAMED: usize = 16;
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -19,6 +23,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// Whether the server takes calls; kept by `app`.
     pub ready: watch::Receiver<bool>,
+    /// The logs of which no checkpoint is signed any more; kept by the signer.
+    pub halted: watch::Receiver<Vec<LogName>>,
 }
 
 /// Serves the admin port until `stop` resolves.
@@ -40,8 +46,18 @@ pub async fn serve(
 
 async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     match *admin.ready.borrow() {
-        true => (StatusCode::OK, "ok\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        true => (StatusCode::OK, format!("ok\n{}", of_halted(&admin.halted.borrow()))),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
+    }
+}
+
+/// A line that names the first of the logs that are halted.
+fn of_halted(logs: &[LogName]) -> String {
+    let named: Vec<_> = logs.iter().take(MOST_NAMED).map(LogName::as_str).collect();
+    match logs.len().saturating_sub(named.len()) {
+        _ if logs.is_empty() => String::new(),
+        0 => format!("signing has stopped: {}\n", named.join(", ")),
+        more => format!("signing has stopped: {} and {more} more\n", named.join(", ")),
     }
 }
 

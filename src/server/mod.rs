@@ -34,7 +34,7 @@ use crate::{
             audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT},
             catalog_service_server::{CatalogServiceServer, SERVICE_NAME as CATALOG},
             producer_service_server::{ProducerServiceServer, SERVICE_NAME as PRODUCER},
-            proof_service_server::{ProofServiceServer, SERVICE_NAME as PROOF},
+            proof_service_server::{ProofServiceServer, SERVICE_NAME as PROOF_NAME},
             quarantine_service_server::{QuarantineServiceServer, SERVICE_NAME as QUARANTINE},
             retention_service_server::{RetentionServiceServer, SERVICE_NAME as RETENTION},
         },
@@ -44,6 +44,8 @@ use crate::{
 
 /// Services whose health is reported by name; the empty name is the whole server.
 pub const SERVICES: [&str; 7] = ["", AUDIT, CATALOG, PRODUCER, PROOF, QUARANTINE, RETENTION];
+/// The service of proofs, which is not well when a log is no longer signed.
+pub const PROOF: &str = PROOF_NAME;
 /// Concurrent calls on one connection.
 const MAX_STREAMS: u32 = 128;
 /// Streams that the server may reset before it closes the connection.

@@ -7,7 +7,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::producers::ProducerMetrics;
+use super::{checkpoints::CheckpointMetrics, producers::ProducerMetrics};
 
 /// What became of a submitted event. Received = the sum over all of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
@@ -91,6 +91,8 @@ pub struct Metrics {
     unindexed: Gauge,
     segments: Counter,
     removed: Counter,
+    /// Of signed checkpoints.
+    pub checkpoints: CheckpointMetrics,
     /// Of single producers.
     pub producers: ProducerMetrics,
 }
@@ -147,6 +149,7 @@ impl Default for Metrics {
             "Positions that retention of this replica has removed",
             removed.clone(),
         );
+        let checkpoints = CheckpointMetrics::new(&mut registry);
         let producers = ProducerMetrics::new(&mut registry);
         Self {
             registry,
@@ -161,6 +164,7 @@ impl Default for Metrics {
             unindexed,
             segments,
             removed,
+            checkpoints,
             producers,
         }
     }

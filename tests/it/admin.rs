@@ -13,6 +13,8 @@ use crate::harness::{
     metrics::{fates, metrics},
     producers::{batch, numbered},
     server::Server,
+    signing::signing,
+    witness::Witness,
 };
 use chancery::proto::v1::{AppendRequest, AppendResult, NewEvent};
 use regex::Regex;
@@ -127,7 +129,9 @@ fn events_of_a_caller_that_went_away_are_counted_too() {
 #[test]
 fn every_metric_is_documented() {
     let store = TestStore::new(Kind::Sqlite);
-    let server = Server::start(&store);
+    let folder = tempfile::tempdir().expect("a folder");
+    let witness = Witness::key_of(folder.path(), "witness.example.com/w1");
+    let server = signing(&store, &["--witness", &format!("http://127.0.0.1:1={witness}")]);
     let exported: BTreeSet<_> = block_on(async {
         let mut audit = server.audit().await;
         for number in [1, 3, 2] {

@@ -70,6 +70,10 @@ fn the_commands_are_the_known_ones_and_each_explains_itself() {
         "quarantine list",
         "quarantine replay",
         "quarantine discard",
+        "keys",
+        "keys generate",
+        "keys show",
+        "witness",
         "completions",
     ];
     assert!(names.is_superset(&known.map(str::to_owned).into()), "{names:?}");
@@ -102,6 +106,9 @@ fn serve_lists_every_setting_with_default_unit_and_environment() {
         ("log-level", "LEVEL", Some("info"), "error, warn, info, debug"),
         ("log-format", "FORMAT", Some("text"), "text or json"),
         ("drain-seconds", "SECONDS", Some("20"), "Seconds"),
+        ("signing-key-file", "FILE", Some("none"), "mode 0600"),
+        ("signer-state", "FOLDER", Some("chancery-signer"), "not in the store"),
+        ("witness", "URL=KEY", Some("none"), "may be repeated"),
         ("events-per-second", "EVENTS", Some("none"), "Events per second"),
         ("bytes-per-second", "BYTES", Some("none"), "Bytes of append requests per second"),
     ];
@@ -142,6 +149,7 @@ fn secrets_of_the_environment_are_not_shown_by_help() {
     for command in ["serve", "migrate"] {
         let mut chancery = chancery();
         chancery.env("CHANCERY_STORE", "postgres://ann:hunter2@db/x").args([command, "--help"]);
+        chancery.env("CHANCERY_SIGNING_KEY", "PRIVATE+KEY+hunter2");
         assert!(!run(&mut chancery, "").out.contains("hunter2"), "{command}");
     }
 }

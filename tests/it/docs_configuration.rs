@@ -42,6 +42,9 @@ fn the_example_file_is_accepted() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("chancery.toml");
     std::fs::write(&path, &example).expect("a file");
+    // A key is read with the settings.
+    let key = ["keys", "generate", "audit.example.com/chancery", "--out", "chancery.key"];
+    assert!(chancery().args(key).current_dir(&folder).status().expect("a key").success());
     // The example's catalog file does not exist here: settings are read before it is opened.
     let output = chancery().args(["serve", "--config"]).arg(&path).current_dir(&folder).output();
     let said = String::from_utf8_lossy(&output.expect("chancery serve").stderr).into_owned();

@@ -1,4 +1,5 @@
 //! What every test stands on: stores, server processes, clients and events.
+pub mod backup;
 pub mod calls;
 pub mod cli;
 pub mod cluster;
@@ -12,10 +13,12 @@ pub mod postgres;
 pub mod producers;
 pub mod scripted;
 pub mod server;
+pub mod signing;
 pub mod stream;
 pub mod terminal;
 pub mod trees;
 pub mod types;
+pub mod witness;
 pub mod writers;
 
 use std::path::PathBuf;

@@ -100,11 +100,12 @@ fn the_key_of_one_log_does_not_vouch_for_another() {
 }
 
 #[test]
-fn every_flipped_bit_of_a_cosigned_note_is_seen() {
+fn flipped_bits_of_a_cosigned_note_are_seen() {
     let keys = [key().verifier(&main()), witness().verifier()];
     let note = cosigned();
     let whole = open(&note, &keys).expect("opened");
-    for at in 0..note.len() * 8 {
+    // The lowest bit, and the one between upper and lower case.
+    for at in (0..note.len()).flat_map(|byte| [byte * 8, byte * 8 + 5]) {
         let mut bytes = note.clone().into_bytes();
         bytes[at / 8] ^= 1 << (at % 8);
         let Ok(text) = String::from_utf8(bytes) else { continue };
