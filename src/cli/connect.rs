@@ -14,8 +14,9 @@ use tonic::{
 
 use super::{failure::Failure, time};
 use crate::proto::v1::{
-    audit_service_client::AuditServiceClient, catalog_service_client::CatalogServiceClient,
-    producer_service_client::ProducerServiceClient, quarantine_service_client::QuarantineServiceClient,
+    admin_service_client::AdminServiceClient, audit_service_client::AuditServiceClient,
+    catalog_service_client::CatalogServiceClient, producer_service_client::ProducerServiceClient,
+    quarantine_service_client::QuarantineServiceClient,
 };
 
 /// Where a server listens unless it is told otherwise.
@@ -116,6 +117,11 @@ impl Connection {
     /// The bare service, for calls with a codec of their own.
     pub fn service(&self) -> Service {
         self.service.clone()
+    }
+
+    /// A client of AdminService.
+    pub fn admin(&self) -> AdminServiceClient<Service> {
+        AdminServiceClient::new(self.service()).max_decoding_message_size(DECODE_LIMIT)
     }
 
     /// A client of AuditService.

@@ -10,6 +10,7 @@ mod bench;
 mod catalog;
 mod connect;
 mod count;
+mod erase;
 mod exit;
 mod explain;
 mod failure;
@@ -60,6 +61,8 @@ enum Command {
     /// Look after the events that the catalog refused.
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    /// Erase the personal values of one person.
+    Erase(Box<erase::EraseArgs>),
     /// Measure a running server.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -82,6 +85,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Catalog(command) => catalog::run(command).await,
         Command::Producers(args) => producers::run(*args).await,
         Command::Quarantine(command) => quarantine::run(command).await,
+        Command::Erase(args) => erase::run(*args).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Completions { shell } => completions(shell),
     };

@@ -21,6 +21,7 @@ use tonic_health::{
 use crate::{
     event::limits::MAX_MESSAGE_BYTES,
     grpc::{
+        admin::AdminRpc,
         audit::{Audit, AuditRpc},
         catalog::CatalogRpc,
         producer::ProducerRpc,
@@ -29,6 +30,7 @@ use crate::{
     proto::{
         DESCRIPTORS,
         servers::{
+            admin_service_server::{AdminServiceServer, SERVICE_NAME as ADMIN},
             audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT},
             catalog_service_server::{CatalogServiceServer, SERVICE_NAME as CATALOG},
             producer_service_server::{ProducerServiceServer, SERVICE_NAME as PRODUCER},
@@ -38,7 +40,7 @@ use crate::{
 };
 
 /// Services whose health is reported by name; the empty name is the whole server.
-pub const SERVICES: [&str; 5] = ["", AUDIT, CATALOG, PRODUCER, QUARANTINE];
+pub const SERVICES: [&str; 6] = ["", ADMIN, AUDIT, CATALOG, PRODUCER, QUARANTINE];
 /// Concurrent calls on one connection.
 const MAX_STREAMS: u32 = 128;
 /// Streams that the server may reset before it closes the connection.
@@ -90,6 +92,10 @@ pub async fn serve_grpc(
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .layer(intake::IntakeLayer::new(Arc::clone(&audit.ingest), Arc::clone(&audit.metrics)))
         .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
+        .add_service(
+            AdminServiceServer::new(AdminRpc(Arc::clone(&audit)))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
         .add_service(
             ProducerServiceServer::new(ProducerRpc(Arc::clone(&audit)))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),

@@ -17,7 +17,8 @@ use crate::harness::{
     server::Server,
 };
 
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
+    "chancery.v1.AdminService",
     "",
     "chancery.v1.AuditService",
     "chancery.v1.CatalogService",

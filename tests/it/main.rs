@@ -35,6 +35,7 @@ mod docs_grpcurl;
 mod docs_queries;
 mod documents;
 mod drain;
+mod erase;
 mod examples;
 mod faults;
 mod filter_refused;
