@@ -4,7 +4,8 @@ use std::{env, error::Error, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 7] = [
+const PROTOS: [&str; 8] = [
+    "chancery/v1/admin_service.proto",
     "chancery/v1/event.proto",
     "chancery/v1/audit_service.proto",
     "chancery/v1/catalog_service.proto",

@@ -2,7 +2,7 @@
 use super::{
     Draft, FamilyCatalog,
     model::EventType,
-    reading::{Reading, unlisted_name, warning},
+    reading::{Origin, Reading, unlisted_name, warning},
 };
 use crate::proto::v1::ChanceryEvent;
 
@@ -18,10 +18,10 @@ pub fn read_any(catalog: &FamilyCatalog, event: &ChanceryEvent) -> Reading {
     for (key, value) in &event.details {
         let path = || format!("chancery.details[{key}]");
         match catalog.details.get(key) {
-            Some(attribute) => reading.take(attribute, value, path),
+            Some(attribute) => reading.take(attribute, value, path, || Origin::Key(key.clone())),
             None => {
                 reading.warn(warning::UNKNOWN_KEY, path(), "the catalog does not know this key");
-                reading.take_unlisted(unlisted_name("detail", key), value);
+                reading.take_unlisted(unlisted_name("detail", key), value, Origin::Key(key.clone()));
             }
         }
     }

@@ -14,9 +14,10 @@ use tonic::{
 
 use super::{failure::Failure, time};
 use crate::proto::v1::{
-    audit_service_client::AuditServiceClient, catalog_service_client::CatalogServiceClient,
-    producer_service_client::ProducerServiceClient, proof_service_client::ProofServiceClient,
-    quarantine_service_client::QuarantineServiceClient, retention_service_client::RetentionServiceClient,
+    admin_service_client::AdminServiceClient, audit_service_client::AuditServiceClient,
+    catalog_service_client::CatalogServiceClient, producer_service_client::ProducerServiceClient,
+    proof_service_client::ProofServiceClient, quarantine_service_client::QuarantineServiceClient,
+    retention_service_client::RetentionServiceClient,
 };
 
 /// Where a server listens unless it is told otherwise.
@@ -117,6 +118,11 @@ impl Connection {
     /// The bare service, for calls with a codec of their own.
     pub fn service(&self) -> Service {
         self.service.clone()
+    }
+
+    /// A client of AdminService.
+    pub fn admin(&self) -> AdminServiceClient<Service> {
+        AdminServiceClient::new(self.service()).max_decoding_message_size(DECODE_LIMIT)
     }
 
     /// A client of AuditService.

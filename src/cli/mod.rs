@@ -10,6 +10,7 @@ mod bench;
 mod catalog;
 mod connect;
 mod count;
+mod erase;
 mod exit;
 mod explain;
 mod failure;
@@ -72,6 +73,8 @@ enum Command {
     Keys(keys::KeysCommand),
     /// Cosign the checkpoints of logs that only ever grow.
     Witness(Box<crate::config::WitnessArgs>),
+    /// Erase the personal values of one person.
+    Erase(Box<erase::EraseArgs>),
     /// Measure a running server.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -98,6 +101,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Quarantine(command) => quarantine::run(command).await,
         Command::Retention(command) => retention::run(command).await,
         Command::Keys(command) => keys::run(command),
+        Command::Erase(args) => erase::run(*args).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Completions { shell } => completions(shell),
     };

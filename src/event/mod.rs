@@ -5,8 +5,11 @@
 //!
 //! Each type has private fields and one function that makes it, in the same file: appending something
 //! unchecked does not compile. All of it is pure. Callers: `ingest`, `grpc::audit`.
+mod fragments;
 pub mod limits;
 mod new;
+pub mod person;
+pub mod personal;
 mod sealed;
 mod valid;
 

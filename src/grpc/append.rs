@@ -190,9 +190,9 @@ async fn stored_before(
     let keys: Vec<_> = refused.iter().map(|(key, _)| key.clone()).collect();
     // Without an answer they are refused, which loses nothing: what was stored stays stored.
     let known = audit.store.known(log, &keys).await.unwrap_or_default();
-    let stored = refused.into_iter().filter(|(key, content_hash)| {
-        known.get(key).is_some_and(|known| known.content_hash == content_hash.as_slice())
-    });
+    let stored = refused
+        .into_iter()
+        .filter(|(key, content_hash)| known.get(key).is_some_and(|known| known.is(content_hash.as_slice())));
     stored.map(|(key, _)| key.event_id).collect()
 }
 
@@ -247,7 +247,8 @@ pub(super) fn check(
     events: Vec<v1::NewEvent>,
 ) -> (Vec<Checked>, Vec<Entry>) {
     let mut suggestions = Suggestions::default();
-    let receipt = Receipt { log, producer, received_at: audit.clock.now_micros() };
+    let receipt =
+        Receipt { log, producer, received_at: audit.clock.now_micros(), clock: audit.clock.as_ref() };
     let mut checked = Vec::with_capacity(events.len());
     let mut entries = Vec::with_capacity(events.len());
     for event in events {

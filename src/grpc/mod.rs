@@ -1,5 +1,6 @@
 //! The gRPC surface: one file per service, and nothing but parsing, calling and converting in it.
 //! `append`, `append_stream` and `replay` are RPCs large enough for files of their own; `status` makes every error.
+pub mod admin;
 mod append;
 mod append_stream;
 pub mod audit;

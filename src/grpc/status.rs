@@ -282,6 +282,25 @@ pub fn store(error: &StoreError) -> Status {
     }
 }
 
+/// A store failure of an erasure. What was done stays done, and the same request goes on from there.
+pub fn erasure(error: &StoreError) -> Status {
+    match error {
+        StoreError::Unavailable(_) | StoreError::Locked(_) | StoreError::StateUnknown(_) => {
+            tracing::warn!(%error, "an erasure failed");
+            unavailable("STORE_UNAVAILABLE", "the store cannot be written now; repeat the request")
+        }
+        StoreError::TooSlow(_) | StoreError::Broken(_) | StoreError::KeyTaken => store(error),
+    }
+}
+
+/// The id of another request to erase.
+pub fn request_id_reused() -> Status {
+    let description = "is that of a request for another person or with another reason";
+    let mut details = info("REQUEST_ID_REUSED", HashMap::new());
+    details.add_bad_request_violation("request_id", description);
+    Status::with_error_details(Code::AlreadyExists, format!("request_id: {description}"), details)
+}
+
 /// The server is going away; another replica, or this one in a moment, will answer.
 pub fn draining() -> Status {
     unavailable(reason(SubmitError::Draining), "the server is shutting down")

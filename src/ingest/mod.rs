@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod allowance;
 mod appenders;
+pub mod erasure;
 mod gaps;
 pub mod indexer;
 pub mod own;

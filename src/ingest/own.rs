@@ -66,7 +66,7 @@ pub async fn append(
     let valid = admit(catalog, parsed, &mut Suggestions::default())
         .map_err(|refused| OwnError::Refused(refused.rejection.message()))?;
     let producer = Producer::own();
-    let sealed = seal(valid, &Receipt { log, producer: &producer, received_at: now });
+    let sealed = seal(valid, &Receipt { log, producer: &producer, received_at: now, clock });
     let admission = ingest.flight.admit(None, bytes, 1).await.map_err(OwnError::NotCommitted)?;
     let entries = vec![Entry::Event(Arc::new(sealed))];
     let submission = Arc::new(Submission { producer, mode: Mode::PerEvent, entries });

@@ -283,7 +283,7 @@ impl Reader {
     async fn send(&mut self, events: Vec<StoredEvent>) -> Result<bool, Stop> {
         let Some(last) = events.last() else { return Ok(false) };
         let last = after(self.query.order, last, self.head);
-        let bytes: usize = events.iter().map(|event| event.record.len()).sum();
+        let bytes: usize = events.iter().map(|event| event.record.len() + event.personal.len()).sum();
         self.rows = page_rows(bytes / events.len(), self.running.0.load(Ordering::Relaxed));
         self.returned += events.len() as u64;
         self.pace.put(Part::Page { events, head: self.head }).await?;

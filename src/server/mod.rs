@@ -21,6 +21,7 @@ use tonic_health::{
 use crate::{
     event::limits::MAX_MESSAGE_BYTES,
     grpc::{
+        admin::AdminRpc,
         audit::{Audit, AuditRpc},
         catalog::CatalogRpc,
         producer::ProducerRpc,
@@ -31,6 +32,7 @@ use crate::{
     proto::{
         DESCRIPTORS,
         servers::{
+            admin_service_server::{AdminServiceServer, SERVICE_NAME as ADMIN},
             audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT},
             catalog_service_server::{CatalogServiceServer, SERVICE_NAME as CATALOG},
             producer_service_server::{ProducerServiceServer, SERVICE_NAME as PRODUCER},
@@ -43,7 +45,7 @@ use crate::{
 };
 
 /// Services whose health is reported by name; the empty name is the whole server.
-pub const SERVICES: [&str; 7] = ["", AUDIT, CATALOG, PRODUCER, PROOF, QUARANTINE, RETENTION];
+pub const SERVICES: [&str; 8] = ["", ADMIN, AUDIT, CATALOG, PRODUCER, PROOF, QUARANTINE, RETENTION];
 /// The service of proofs, which is not well when a log is no longer signed.
 pub const PROOF: &str = PROOF_NAME;
 /// Concurrent calls on one connection.
@@ -98,6 +100,10 @@ pub async fn serve_grpc(
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .layer(intake::IntakeLayer::new(Arc::clone(&audit.ingest), Arc::clone(&audit.metrics)))
         .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
+        .add_service(
+            AdminServiceServer::new(AdminRpc(Arc::clone(&audit)))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
         .add_service(
             ProducerServiceServer::new(ProducerRpc(Arc::clone(&audit)))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),

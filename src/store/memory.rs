@@ -265,8 +265,14 @@ impl Appender for MemoryAppender {
             let key = Key { producer: placed.producer.clone(), event_id: event.event_id() };
             let (content_hash, leaf_hash) = (event.content_hash().to_vec(), event.leaf_hash().to_vec());
             let known = Known { position, content_hash, leaf_hash };
-            let (occurred_at, record) = (event.columns().occurred_at, event.record().to_vec());
-            (StoredEvent { position, occurred_at, record, leaf_hash: *placed.event.leaf_hash() }, key, known)
+            let stored = StoredEvent {
+                position,
+                occurred_at: event.columns().occurred_at,
+                record: event.record().to_vec(),
+                personal: event.personal().to_vec(),
+                leaf_hash: *event.leaf_hash(),
+            };
+            (stored, key, known)
         });
         let quarantined = plan.quarantined.iter().map(|(producer, event)| row(producer, event));
         let written = Written {
@@ -341,7 +347,7 @@ fn row(producer: &Producer, event: &Quarantined) -> QuarantineKey {
     QuarantineKey { key, content_hash: event.content_hash }
 }
 
-fn readers_only<T>() -> Result<T, StoreError> {
+pub(super) fn readers_only<T>() -> Result<T, StoreError> {
     Err(broken("the store in memory is for sequencers"))
 }
 

@@ -74,6 +74,7 @@ fn the_commands_are_the_known_ones_and_each_explains_itself() {
         "keys generate",
         "keys show",
         "witness",
+        "erase",
         "completions",
     ];
     assert!(names.is_superset(&known.map(str::to_owned).into()), "{names:?}");

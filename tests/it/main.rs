@@ -36,6 +36,7 @@ mod docs_grpcurl;
 mod docs_queries;
 mod documents;
 mod drain;
+mod erase;
 mod examples;
 mod faults;
 mod filter_refused;

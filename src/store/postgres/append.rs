@@ -23,7 +23,7 @@ use super::{
     producers, quarantine,
 };
 use crate::{
-    event::{Columns, Producer},
+    event::{Columns, Producer, SealedEvent},
     ingest::sequencer::{Head, Plan},
     tree::{Frontier, Hash},
 };
@@ -273,7 +273,8 @@ async fn append(
         producers::columns(&plan.producers.producers);
     let mut arguments = PgArguments::default();
     // The columns repeat about as much as a record holds. Too little would be copied as it grows.
-    arguments.reserve(28, placed.iter().map(|placed| 2 * placed.event.record().len() + 512).sum());
+    let size = |event: &SealedEvent| 2 * event.record().len() + 2 * event.personal().len() + 512;
+    arguments.reserve(29, placed.iter().map(|placed| size(placed.event)).sum());
     sqlx::query_with(include_str!("append.sql"), arguments)
         .bind(log.as_str())
         .bind(placed.iter().map(|placed| to_sql(placed.position)).collect::<Vec<_>>())
@@ -303,6 +304,7 @@ async fn append(
         .bind(quarantined)
         .bind(longs(|columns| columns.severity))
         .bind(tree.bytes())
+        .bind(placed.iter().map(|placed| placed.event.personal()).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map_err(failed_insert)?;

@@ -2,6 +2,7 @@
 //! locked head row decides.
 mod append;
 mod copy;
+mod erase;
 mod filling;
 mod index;
 mod index_write;

@@ -1,6 +1,7 @@
 //! SQLite: the embedded default. One file, WAL, `synchronous=FULL`: a commit is on the disk before it
 //! is acked. One writer at a time; readers are never blocked by it.
 mod append;
+mod erase;
 mod filling;
 mod index;
 mod index_write;
@@ -60,6 +61,8 @@ pub struct SqliteStore {
     /// One writer at a time, in the order of asking: SQLite's own lock is taken by whoever happens to
     /// look when it is free, so that a busy log would starve every other one.
     writer: Arc<Mutex<()>>,
+    /// Held by whoever works on an index: what was read of it is what it still says when it is written.
+    indexing: Arc<Mutex<()>>,
     readers: SqlitePool,
     scanners: SqlitePool,
     counting: Semaphore,
@@ -94,6 +97,7 @@ impl SqliteStore {
         Ok(Self {
             path: path.to_owned(),
             writer: Arc::default(),
+            indexing: Arc::default(),
             readers,
             scanners,
             counting: Semaphore::new(COUNTING),
@@ -111,6 +115,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
+        // What is erased is overwritten, not only unlinked.
+        .pragma("secure_delete", "ON")
         .statement_cache_capacity(128)
         .disable_statement_logging()
 }
