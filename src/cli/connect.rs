@@ -141,7 +141,7 @@ impl Connection {
     }
 
     /// A client of ProofService.
-    pub fn proofs(&self) -> ProofServiceClient<Service> {
+    pub fn proof(&self) -> ProofServiceClient<Service> {
         ProofServiceClient::new(self.service()).max_decoding_message_size(DECODE_LIMIT)
     }
 

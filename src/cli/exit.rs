@@ -4,6 +4,8 @@
 //! Called by: `cli::run` and `chancery --help`.
 use std::{fmt::Write as _, process::ExitCode};
 
+use crate::verify::Verdict;
+
 /// What the exit code of the process says. Scripts depend on the numbers: never renumber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -21,11 +23,21 @@ pub enum Exit {
     BrokenOff,
     /// 6
     NotFound,
+    /// 7, and so on to 11: verdicts of `verify`.
+    Tampered,
+    /// 8
+    Missing,
+    /// 9
+    Forked,
+    /// 10
+    Stale,
+    /// 11
+    Untrusted,
 }
 
 impl Exit {
     /// Every code, in the order of the numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::Done,
         Self::Error,
         Self::Usage,
@@ -33,6 +45,11 @@ impl Exit {
         Self::Unreachable,
         Self::BrokenOff,
         Self::NotFound,
+        Self::Tampered,
+        Self::Missing,
+        Self::Forked,
+        Self::Stale,
+        Self::Untrusted,
     ];
 
     /// The number.
@@ -45,6 +62,11 @@ impl Exit {
             Self::Unreachable => 4,
             Self::BrokenOff => 5,
             Self::NotFound => 6,
+            Self::Tampered => 7,
+            Self::Missing => 8,
+            Self::Forked => 9,
+            Self::Stale => 10,
+            Self::Untrusted => 11,
         }
     }
 
@@ -58,6 +80,24 @@ impl Exit {
             Self::Unreachable => "the server cannot be reached",
             Self::BrokenOff => "the stream broke off; standard error says how to continue",
             Self::NotFound => "not found",
+            Self::Tampered => "tampered: something is not what was signed",
+            Self::Missing => "missing: events that were signed are not there",
+            Self::Forked => "forked: two signed histories of one log",
+            Self::Stale => "stale: an older state of the log than was seen before",
+            Self::Untrusted => "untrusted: not signed by a given key, or by too few witnesses",
+        }
+    }
+}
+
+impl From<Verdict> for Exit {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Valid => Self::Done,
+            Verdict::Tampered => Self::Tampered,
+            Verdict::Missing => Self::Missing,
+            Verdict::Forked => Self::Forked,
+            Verdict::Stale => Self::Stale,
+            Verdict::Untrusted => Self::Untrusted,
         }
     }
 }

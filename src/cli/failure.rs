@@ -4,7 +4,8 @@
 //! data (`append/report.rs`). Called by: every command; printed by `cli::run` only.
 use std::{error::Error as _, fmt, io};
 
-use super::{exit::Exit, explain::Explained};
+use super::{exit::Exit, explain::Explained, output::escape::visible};
+use crate::verify::Finding;
 
 /// The end of a command that did not finish.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub enum Failure {
     Files(String),
     /// Standard output could not be written.
     Output(io::Error),
+    /// Something is not what was signed.
+    Found(Box<Finding>),
 }
 
 impl Failure {
@@ -31,6 +34,7 @@ impl Failure {
             Self::Unreachable(..) => Exit::Unreachable,
             Self::BrokenOff(_) => Exit::BrokenOff,
             Self::Files(_) | Self::Output(_) => Exit::Error,
+            Self::Found(finding) => finding.verdict.into(),
             Self::Call(status) if status.code() == tonic::Code::NotFound => Exit::NotFound,
             Self::Call(status) if connection_lost(status) => Exit::Unreachable,
             Self::Call(_) => Exit::Error,
@@ -57,6 +61,7 @@ impl fmt::Display for Failure {
             Self::Unreachable(server, cause) => write!(out, "cannot reach {server}: {cause}"),
             Self::Call(status) => write!(out, "{}", Explained::of_call(status)),
             Self::Output(error) => write!(out, "cannot write to standard output: {error}"),
+            Self::Found(finding) => out.write_str(&visible(&finding.to_string())),
         }
     }
 }
@@ -70,6 +75,12 @@ impl From<tonic::Status> for Failure {
 impl From<Box<tonic::Status>> for Failure {
     fn from(status: Box<tonic::Status>) -> Self {
         Self::Call(status)
+    }
+}
+
+impl From<Finding> for Failure {
+    fn from(finding: Finding) -> Self {
+        Self::Found(Box::new(finding))
     }
 }
 

@@ -6,6 +6,7 @@
 //! Called by: `main.rs`, with the parsed [`Cli`].
 mod ambient;
 mod append;
+mod bar;
 mod bench;
 mod catalog;
 mod connect;
@@ -13,6 +14,7 @@ mod count;
 mod erase;
 mod exit;
 mod explain;
+mod export;
 mod failure;
 mod filter;
 mod interrupt;
@@ -20,10 +22,15 @@ mod keys;
 mod names;
 mod output;
 mod producers;
+mod proofs;
 mod quarantine;
 mod query;
+mod records;
 mod retention;
 mod time;
+mod trust;
+mod verify;
+mod whole;
 
 use std::{
     io::{self, Write as _},
@@ -68,6 +75,10 @@ enum Command {
     /// See how long a log's events are kept, remove what may go, and hold it.
     #[command(subcommand)]
     Retention(retention::RetentionCommand),
+    /// Write a range of a log, with proofs, to a file that is checked without a server.
+    Export(Box<export::ExportArgs>),
+    /// Check a bundle, or every record of a server, against what was signed.
+    Verify(Box<verify::VerifyArgs>),
     /// Make and show the keys that sign checkpoints.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -100,6 +111,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Producers(args) => producers::run(*args).await,
         Command::Quarantine(command) => quarantine::run(command).await,
         Command::Retention(command) => retention::run(command).await,
+        Command::Export(args) => export::run(*args).await,
+        Command::Verify(args) => verify::run(*args).await,
         Command::Keys(command) => keys::run(command),
         Command::Erase(args) => erase::run(*args).await,
         Command::Bench(command) => bench::run(command).await,

@@ -63,16 +63,16 @@ impl Frontier {
 
 /// The nodes that can be asked for while a tree grows: those of its former edge, and all that came since, which
 /// are numbered without gaps.
-struct Edge {
+pub(super) struct Edge {
     /// By number, ascending.
     old: Vec<(u64, Node)>,
     /// Number of the first new one.
     first: u64,
-    new: Vec<Node>,
+    pub(super) new: Vec<Node>,
 }
 
 impl Edge {
-    fn of(tree: &Frontier) -> Self {
+    pub(super) fn of(tree: &Frontier) -> Self {
         let mut old: Vec<_> = sub_tree_index(0, tree.size, Vec::new())
             .into_iter()
             .zip(tree.hashes.iter().map(|hash| Node(*hash)))
@@ -100,7 +100,7 @@ impl HashReader for Edge {
 /// The edge holds every node that an append or the root asks for: `restore` has checked that there is one per
 /// bit of the size, and the library names no others.
 #[expect(clippy::expect_used, reason = "a tree whose edge lacks a node must not be written on")]
-fn known<T>(nodes: Result<T, Error>) -> T {
+pub(super) fn known<T>(nodes: Result<T, Error>) -> T {
     // Unwrap safety: see above.
     nodes.expect("the edge of a tree holds what it takes to extend it")
 }

@@ -3,9 +3,11 @@
 //! The maths is `tlog_tiles`', of which `tlog` and the geometry of `tile::Tile` are used and nothing else. Its
 //! `TileHashReader` takes forged tiles for authentic ones (the flaw of GO-2026-6179): never use it. What it
 //! proves is checked by another crate, `ct-merkle`: here ([`check_extension`]), in `verify` and in the tests.
+mod branch;
 mod extension;
 mod frontier;
 
+pub use branch::Branch;
 pub use extension::check_extension;
 pub use frontier::Frontier;
 

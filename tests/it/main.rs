@@ -33,6 +33,7 @@ mod docs_configuration;
 mod docs_errors;
 mod docs_filter;
 mod docs_grpcurl;
+mod docs_proof;
 mod docs_queries;
 mod documents;
 mod drain;

@@ -96,7 +96,7 @@ async fn caller(
             tree_size: size,
         };
         let start = ambient::start();
-        connection.unary(connection.proofs().get_inclusion_proof(request)).await?;
+        connection.unary(connection.proof().get_inclusion_proof(request)).await?;
         let _ = latencies.record(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
     }
 }
@@ -111,7 +111,7 @@ fn spread(number: u64, size: u64) -> u64 {
 /// Size of the newest checkpoint, or of the log.
 async fn size(connection: &Connection, log: &str) -> Result<u64, Failure> {
     let request = GetCheckpointRequest { log: log.to_owned(), min_tree_size: 0 };
-    match connection.unary(connection.proofs().get_checkpoint(request)).await {
+    match connection.unary(connection.proof().get_checkpoint(request)).await {
         Ok(answer) => return Ok(answer.checkpoint.map_or(0, |checkpoint| checkpoint.tree_size)),
         Err(status) if status.code() == Code::NotFound => {}
         Err(status) => return Err(status.into()),

@@ -1,0 +1,182 @@
+//! The findings as rows, and the verdict over all of them.
+//!
+//! Called by: `verify::run`.
+use std::{ops::Range, path::Path};
+
+use serde::Serialize;
+
+use super::described;
+use crate::{
+    cli::{
+        failure::Failure,
+        output::{Column, Format, Layout, Record, Sink, csv::Cell},
+    },
+    verify::{Believed, Finding, Verdict, base64},
+};
+
+/// What a run came to.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The checkpoint that everything was compared with, when one was believed.
+    pub checkpoint: Option<Believed>,
+    /// The positions that were checked.
+    pub positions: Range<u64>,
+    /// Events that are what was signed.
+    pub events: u64,
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// One that ended with its first finding.
+    pub fn of(finding: Finding) -> Self {
+        Self { findings: vec![finding], ..Self::default() }
+    }
+
+    /// The verdict: the gravest of all findings.
+    pub fn verdict(&self) -> Verdict {
+        self.findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Valid)
+    }
+
+    /// Says where the two checkpoints of a fork are.
+    pub fn both_kept(&mut self, last: &Path, other: &Path) {
+        let places = format!("; they are in {} and {}", last.display(), other.display());
+        for finding in self.findings.iter_mut().filter(|finding| finding.verdict == Verdict::Forked) {
+            finding.evidence.push_str(&places);
+        }
+    }
+
+    /// Prints a row per finding; one row when there is none.
+    pub fn print(&self, format: Format) -> Result<(), Failure> {
+        let mut sink = Sink::stdout(format, layout())?;
+        if self.findings.is_empty() {
+            let nothing = Finding::new(Verdict::Valid, "", "every record is what was signed");
+            sink.put(&self.row(&nothing.at(self.positions.clone())))?;
+        }
+        for finding in &self.findings {
+            sink.put(&self.row(finding))?;
+        }
+        Ok(sink.finish()?)
+    }
+
+    /// The verdict in one line.
+    pub fn summary(&self) -> String {
+        let of = self.checkpoint.as_ref().map(described).unwrap_or_default();
+        match self.verdict() {
+            Verdict::Valid => {
+                format!("valid: {} events, positions {}, of {of}", self.events, span(&self.positions),)
+            }
+            verdict if of.is_empty() => verdict.to_string(),
+            verdict => format!("{verdict}: {of}"),
+        }
+    }
+
+    fn row(&self, finding: &Finding) -> Row {
+        let head = self.checkpoint.as_ref().map(|checkpoint| checkpoint.head);
+        let positions = finding.positions.as_ref();
+        Row {
+            verdict: finding.verdict.name(),
+            first_position: positions.map(|range| range.start.to_string()),
+            last_position: positions.map(|range| range.end.saturating_sub(1).to_string()),
+            field: finding.field.clone(),
+            evidence: finding.evidence.clone(),
+            origin: self.checkpoint.as_ref().map(|checkpoint| checkpoint.origin.clone()),
+            tree_size: head.map(|head| head.size.to_string()),
+            root_hash: head.map(|head| base64(&head.root)),
+            cosigned_by: self.checkpoint.as_ref().map(|it| it.cosigned.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// A finding. The keys are this client's own, in the style of the protobuf JSON mapping (64-bit numbers as text).
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_position: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_position: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    field: String,
+    evidence: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tree_size: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root_hash: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cosigned_by: Vec<String>,
+}
+
+fn layout() -> Layout {
+    const CSV: [&str; 9] = [
+        "verdict",
+        "first_position",
+        "last_position",
+        "field",
+        "evidence",
+        "origin",
+        "tree_size",
+        "root_hash",
+        "cosigned_by",
+    ];
+    Layout {
+        table: vec![
+            Column::fixed("verdict"),
+            Column::number("positions"),
+            Column::fixed("field"),
+            Column::text("evidence"),
+        ],
+        csv: CSV.map(str::to_owned).to_vec(),
+    }
+}
+
+impl Record for Row {
+    fn table(&self) -> Vec<String> {
+        let positions = match (&self.first_position, &self.last_position) {
+            (Some(first), Some(last)) if first != last => format!("{first}-{last}"),
+            (first, _) => first.clone().unwrap_or_default(),
+        };
+        vec![self.verdict.to_owned(), positions, self.field.clone(), self.evidence.clone()]
+    }
+
+    fn csv(&self) -> Vec<Cell> {
+        let text = |text: &str| Cell::Text(text.to_owned());
+        vec![
+            text(self.verdict),
+            Cell::number(self.first_position.as_ref()),
+            Cell::number(self.last_position.as_ref()),
+            text(&self.field),
+            text(&self.evidence),
+            text(self.origin.as_deref().unwrap_or_default()),
+            Cell::number(self.tree_size.as_ref()),
+            text(self.root_hash.as_deref().unwrap_or_default()),
+            text(&self.cosigned_by.join("; ")),
+        ]
+    }
+}
+
+fn span(positions: &Range<u64>) -> String {
+    format!("{} to {}", positions.start, positions.end.saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_and_cells_agree() {
+        assert_eq!(Row::default().csv().len(), layout().csv.len());
+        assert_eq!(Row::default().table().len(), layout().table.len());
+    }
+
+    #[test]
+    fn the_gravest_finding_is_the_verdict() {
+        let finding = |verdict| Finding::new(verdict, "record", "");
+        let mut report = Report::default();
+        assert_eq!(report.verdict(), Verdict::Valid);
+        report.findings = vec![finding(Verdict::Tampered), finding(Verdict::Missing)];
+        assert_eq!(report.verdict(), Verdict::Tampered);
+    }
+}
