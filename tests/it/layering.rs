@@ -169,6 +169,14 @@ fn layers_import_downwards_only() {
                 "clock",
             ],
         ),
+        (
+            "witness",
+            &[
+                "catalog", "grpc", "store", "server", "cli", "ingest", "query", "app", "config", "proof",
+                "event",
+            ],
+        ),
+        ("files", &["note", "event", "store", "proof", "witness", "app", "config"]),
         ("proof", &["grpc", "server", "cli", "app", "config", "ingest", "query", "catalog", "index"]),
         ("retention", &["grpc", "server", "cli", "app", "config", "query", "index", "proof"]),
         ("ingest", &["grpc", "server", "cli", "app", "config"]),
