@@ -53,11 +53,19 @@
 //! 3. [`note::Key::sign`] signs. The new head is made durable in its file, and then stored.
 //! 4. [`proof::witness`] has it cosigned by each witness, which may be this crate's own [`witness`].
 //!
+//! # One verification through the crate
+//!
+//! 1. `cli::verify` reads records as they come, and [`verify::Arrived::split`] tells where each one ends.
+//! 2. [`verify::Rehash`] hashes them and grows a tree of its own. Its root is compared with a checkpoint that
+//!    [`verify::Trust`] believes; [`verify::Search`] finds the first position that differs.
+//! 3. A bundle ([`verify::bundle`]) is the same without a server: every record comes with its proof.
+//!
 //! # Which module may use which
 //!
 //! `grpc -> {ingest, query, proof, catalog} -> {event, index, tree, note, store} <- store::{sqlite, postgres}`; `tree`
-//! and `note` are pure, and `witness` knows them and `files`. `app` composes and
-//! sees everything; `cli` is a client and sees the contract only. `tests/it/layering.rs` checks it.
+//! and `note` are pure, and so is `verify`, the auditor's side, which knows only them; `witness` knows them and
+//! `files`. `app` composes and sees everything; `cli` is a client and sees the contract and `verify` only.
+//! `tests/it/layering.rs` checks it.
 pub mod app;
 pub mod catalog;
 pub mod cli;

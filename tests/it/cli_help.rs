@@ -70,6 +70,8 @@ fn the_commands_are_the_known_ones_and_each_explains_itself() {
         "quarantine list",
         "quarantine replay",
         "quarantine discard",
+        "export",
+        "verify",
         "keys",
         "keys generate",
         "keys show",

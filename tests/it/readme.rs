@@ -1,7 +1,10 @@
 //! The README's commands work, in its order, on a store of each kind.
 use crate::{
     documents::{blocks, shell},
-    harness::{Kind, TestStore, server::Server},
+    harness::{
+        Kind, TestStore, block_on,
+        signing::{key, signing, sizes, until},
+    },
 };
 
 /// Lines that only a person runs: they build, they run for ever, or they change the machine.
@@ -15,6 +18,8 @@ const NOT_RUN: [&str; 4] = [
     // Prints a script into the user's home.
     "cargo run --release -- completions",
 ];
+/// How the README shows the key that the server signs with.
+const SIGNING_KEY: &str = "keys show chancery.key";
 /// How the README writes the address of its PostgreSQL store.
 const POSTGRES_URL: &str = "postgres:///chancery";
 
@@ -23,7 +28,8 @@ fn every_command_succeeds() {
     let sqlite = TestStore::new(Kind::Sqlite);
     let postgres = TestStore::new(Kind::Postgres);
     for store in [&sqlite, &postgres] {
-        let server = Server::start(store);
+        let server = signing(store, &[]);
+        let key = key(store).display().to_string();
         let mut ran = 0;
         for block in blocks("README.md").iter().filter(|block| block.language == "sh") {
             let kept: Vec<_> =
@@ -31,10 +37,14 @@ fn every_command_succeeds() {
             if kept.is_empty() {
                 continue;
             }
+            if block.text.contains(" export ") {
+                block_on(until("a checkpoint", || async { !sizes(store, "main").await.is_empty() }));
+            }
             let binary = format!("'{}' ", env!("CARGO_BIN_EXE_chancery"));
             let commands = kept
                 .join("\n")
                 .replace("cargo run --release -- ", &binary)
+                .replace(SIGNING_KEY, &format!("keys show '{key}'"))
                 .replace(POSTGRES_URL, &postgres.url);
             let (output, text) = shell(&format!("set -e\n{commands}"), &server);
             assert!(output.status.success(), "README.md:{}\n{commands}\n{text}", block.line);
