@@ -11,7 +11,9 @@ mod new;
 pub mod person;
 pub mod personal;
 mod sealed;
+mod source_field;
 mod valid;
+mod words;
 
 use std::{fmt, sync::Arc};
 

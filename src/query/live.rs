@@ -441,3 +441,7 @@ async fn read(feed: &Feed, store: &dyn Store, from: u64, to: u64) -> Result<u64,
     }
     Ok(next)
 }
+
+#[cfg(test)]
+#[path = "live_tests.rs"]
+mod tests;

@@ -16,7 +16,7 @@ use chancery::event::personal::Value;
 const EVENTS: u64 = 1200;
 
 fn batch(count: u64) -> AppendRequest {
-    let user = |number: u64| if number % 2 == 0 { PERSON } else { OTHER };
+    let user = |number: u64| if number.is_multiple_of(2) { PERSON } else { OTHER };
     let event = |number| consent(user(number), "198.51.100.9", "agent/2", &format!("+31-{number}"));
     atomic((0..count).map(event).collect())
 }

@@ -3,10 +3,12 @@ use chancery::{
     event::{LogName, personal::Value},
     proto::v1::{
         AppendResult, AttributeMatch, CountEventsRequest, EventFilter, GetEventRequest, QueryRequest,
-        query_response::Payload,
+        QueryResponse, query_response::Payload,
     },
     tree::Frontier,
 };
+
+use tonic::Streaming;
 
 use super::{
     ADDRESS, AGENT, OTHER, PERSON, THEIRS, TRACES, admin, behind, erase, mixed, request, stored, tells,
@@ -50,6 +52,10 @@ fn questions() -> Vec<QueryRequest> {
     asked
 }
 
+async fn next(stream: &mut Streaming<QueryResponse>) -> Payload {
+    stream.message().await.expect("a message").expect("more").payload.expect("a payload")
+}
+
 #[test]
 fn nothing_finds_the_person_and_all_else_stays() {
     for kind in KINDS {
@@ -58,18 +64,17 @@ fn nothing_finds_the_person_and_all_else_stays() {
         block_on(async {
             let mut audit = server.audit().await;
             let sent = mixed();
+            // Somebody follows, so that the events lie in memory as well.
+            let follow = QueryRequest { follow: true, ..QueryRequest::default() };
+            let mut followed = audit.query(follow.clone()).await.expect("a query").into_inner();
+            while !matches!(next(&mut followed).await, Payload::CaughtUp(_)) {}
             accept(&mut audit, atomic(sent.clone())).await;
+            for _ in &sent {
+                while !matches!(next(&mut followed).await, Payload::Event(_)) {}
+            }
             let (before, wire_before) = (everything(&mut audit, "").await, stored(&store).await);
             for question in questions() {
                 assert!(!query(&mut audit, question.clone()).await.events.is_empty(), "{question:?}");
-            }
-            // Somebody who follows must not get it from memory afterwards.
-            let follow = QueryRequest { follow: true, ..QueryRequest::default() };
-            let mut followed = audit.query(follow.clone()).await.expect("a query").into_inner();
-            while let Some(message) = followed.message().await.expect("a message") {
-                if matches!(message.payload, Some(Payload::CaughtUp(_))) {
-                    break;
-                }
             }
             let id = events::fresh_id();
             let answer = erase(&server, &request(&id)).await;
@@ -91,13 +96,13 @@ fn nothing_finds_the_person_and_all_else_stays() {
             }
             let mut history = audit.query(follow).await.expect("a query").into_inner();
             let mut read = 0;
-            while let Some(message) = history.message().await.expect("a message") {
-                match message.payload {
-                    Some(Payload::Event(event)) => {
+            loop {
+                match next(&mut history).await {
+                    Payload::Event(event) => {
                         assert!(!tells(&event), "{event:?}");
                         read += 1;
                     }
-                    Some(Payload::CaughtUp(_)) => break,
+                    Payload::CaughtUp(_) => break,
                     _ => {}
                 }
             }

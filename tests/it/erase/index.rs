@@ -70,7 +70,11 @@ fn terms_of_erased_values_are_gone_and_those_of_others_are_found() {
                 for batch in 0..3_u64 {
                     let event = |number: u64| {
                         let at = batch * 400 + number;
-                        match (at < 128 && at % 3 == 0, at % 97 == 0, at % 101 == 0) {
+                        match (
+                            at < 128 && at.is_multiple_of(3),
+                            at.is_multiple_of(97),
+                            at.is_multiple_of(101),
+                        ) {
                             (true, ..) | (_, true, _) => consent(PERSON, ADDRESS, AGENT, PHONE),
                             (.., true) => hold(PERSON, "device-9"),
                             _ => consent(OTHER, "198.51.100.3", &format!("agent/{}", at % 50), "+31-1"),
