@@ -4,13 +4,15 @@ use std::{env, error::Error, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 6] = [
+const PROTOS: [&str; 8] = [
+    "chancery/v1/admin_service.proto",
     "chancery/v1/event.proto",
     "chancery/v1/audit_service.proto",
     "chancery/v1/catalog_service.proto",
     "chancery/v1/producer_service.proto",
     "chancery/v1/proof_service.proto",
     "chancery/v1/quarantine_service.proto",
+    "chancery/v1/retention_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -21,13 +21,14 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{
     catalog::{Catalog, CatalogError},
     clock::{Clock, SystemClock},
-    config::{ConfigError, MigrateArgs, ServeArgs, ServeConfig},
+    config::{ConfigError, MigrateArgs, PartitionArgs, ServeArgs, ServeConfig},
     event::LogName,
     grpc::{audit::Audit, catalog::CatalogRpc, query::Queries},
     index,
     ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, streams::Streams},
     proof::{recent::Recent, tiles::Tiler},
     query::{Engine, live::Live, token::Tokens},
+    retention::Keeper,
     server::{self, ServeError, admin},
     store::{self, Store, StoreError, StoreUrl},
     telemetry::{self, Metrics},
@@ -114,6 +115,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let catalog = Arc::new(catalog(&config)?);
     let store = open(&config.store).await?;
     let failed = |error| AppError::Store(config.store.clone(), error);
+    partitions(store.as_ref(), &config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // The stored key wins, so every replica and every restart has the same.
     let proposed = [*clock.new_id().as_bytes(), *uuid::Uuid::from_u128(random()).as_bytes()].concat();
@@ -179,6 +181,16 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
 
     let tiling = tokio::spawn(tiler.run(behind_stop.clone()));
 
+    let keeper = Arc::new(Keeper {
+        store: Arc::clone(&store),
+        ingest: Arc::clone(&ingest),
+        catalog: Arc::clone(&catalog),
+        clock: Arc::new(SystemClock),
+        metrics: Arc::clone(&metrics),
+        policies: config.retention.clone(),
+    });
+    let kept = tokio::spawn(Arc::clone(&keeper).run(behind_stop.clone()));
+
     let http_stop = CancellationToken::new();
     let halted = signing.halted();
     let admin = admin::Admin { metrics, ready, halted: halted.clone() };
@@ -200,6 +212,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         grpc,
         audit,
         CatalogRpc { catalog },
+        keeper,
         health.clone(),
         drain.clone().cancelled_owned(),
     ));
@@ -226,6 +239,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         ingest.drain().await;
         // It ends after the step that it is at; a step that is cut off has not been.
         let _ = timeout(FAREWELL, indexing).await;
+        let _ = timeout(FAREWELL, kept).await;
         signing.end().await;
         let _ = timeout(FAREWELL, tiling).await;
         // Queries are told; a client that does not read is cut off with the connection, which it
@@ -248,6 +262,41 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         () = sleep(config.drain) => Err(AppError::NotDrained),
         () = stop.next() => Err(AppError::NotDrained),
     }
+}
+
+/// `chancery partition`.
+///
+/// # Errors
+/// The store cannot be reached, or would not do it.
+pub async fn partition(args: PartitionArgs) -> Result<(), AppError> {
+    let (url, log, bits) = args.resolve()?;
+    let failed = |error| AppError::Store(url.clone(), error);
+    let store = open(&url).await?;
+    let has = store.partition(&log, bits).await.map_err(failed)?;
+    store.close().await;
+    println!("log {log} of {url} has partitions of {} events", 1_u64 << has);
+    Ok(())
+}
+
+/// Sees to it that every log that retention removes something of has partitions of its own.
+async fn partitions(store: &dyn Store, config: &ServeConfig) -> Result<(), AppError> {
+    let failed = |error| AppError::Store(config.store.clone(), error);
+    for (log, policy) in &config.retention {
+        if store.partition_bits(log).await.map_err(failed)?.is_some() {
+            continue;
+        }
+        // A large log takes a while, in which nobody else can append to it: the operator chooses when.
+        let postgres = !matches!(config.store, StoreUrl::Sqlite(_));
+        if postgres && store.extent(log).await.map_err(failed)?.size > 0 {
+            let reason = format!(
+                "{:?}: the log's events lie among other logs'; run `chancery partition {log}` first",
+                log.as_str()
+            );
+            return Err(ConfigError { setting: "retention", reason }.into());
+        }
+        store.partition(log, policy.partition_bits).await.map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// The thread of the sequencers. They mostly wait for the database, and when an answer comes they must not

@@ -2,6 +2,7 @@
 //! of the configuration file; the first of these that is given wins. All are checked before a port is
 //! bound.
 mod limits;
+mod retention;
 mod signing;
 mod witness;
 
@@ -18,8 +19,9 @@ pub use witness::{WitnessArgs, WitnessConfig};
 
 use crate::{
     catalog::model::Family,
-    event::Producer,
+    event::{LogName, Producer},
     ingest::{allowance::Allowance, rate::Rates},
+    retention::policy::Policy,
     store::StoreUrl,
     telemetry::LogFormat,
 };
@@ -93,6 +95,32 @@ pub struct MigrateArgs {
     pub store: Option<String>,
 }
 
+/// Flags of `chancery partition`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct PartitionArgs {
+    /// The log that gets partitions of its own.
+    pub log: String,
+    /// Events of a partition: a power of two between 16384 and 67108864 [default: 4194304].
+    #[arg(long, value_name = "EVENTS")]
+    pub partition_events: Option<u64>,
+    /// The database: sqlite:PATH or postgres://... [default: sqlite:chancery.db].
+    #[arg(long, value_name = "URL", env = "CHANCERY_STORE", hide_env_values = true)]
+    pub store: Option<String>,
+}
+
+impl PartitionArgs {
+    /// The database, the log, and the size of its partitions as a power of two.
+    ///
+    /// # Errors
+    /// One of them is none.
+    pub fn resolve(self) -> Result<(StoreUrl, LogName, u32), ConfigError> {
+        let log = LogName::parse(&self.log).map_err(|reason| error("log", reason))?;
+        let events = self.partition_events.unwrap_or(retention::default_partition());
+        let bits = retention::bits(events).map_err(|reason| error("partition_events", reason))?;
+        Ok((store(self.store)?, log, bits))
+    }
+}
+
 /// The configuration file.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -110,6 +138,7 @@ struct File {
     witness: Vec<String>,
     limits: limits::Table,
     producers: BTreeMap<String, limits::Table>,
+    retention: BTreeMap<String, retention::Table>,
 }
 
 /// The checked settings of a server.
@@ -128,6 +157,8 @@ pub struct ServeConfig {
     /// How fast producers without an entry in `producers` may send.
     pub rates: Rates,
     pub producers: BTreeMap<Producer, Allowance>,
+    /// How long the events of logs are kept.
+    pub retention: BTreeMap<LogName, Policy>,
 }
 
 /// A setting that cannot be used: which one, and why.
@@ -197,6 +228,7 @@ impl ServeArgs {
             )?,
             rates: limits::others(&limits)?,
             producers: limits::named(file.producers, &limits)?,
+            retention: retention::policies(file.retention)?,
         })
     }
 }

@@ -80,6 +80,7 @@ pub mod note;
 pub mod proof;
 pub mod proto;
 pub mod query;
+pub mod retention;
 pub mod server;
 pub mod store;
 pub mod telemetry;

@@ -63,7 +63,8 @@ impl Ceiling {
         let broken = |what: &str| AppError::Store(self.url.clone(), StoreError::Broken(what.into()));
         let log = LogName::parse(log).map_err(broken)?;
         let (clock, producer) = (SystemClock, Producer::anonymous());
-        let receipt = Receipt { log: &log, producer: &producer, received_at: clock.now_micros() };
+        let receipt =
+            Receipt { log: &log, producer: &producer, received_at: clock.now_micros(), clock: &clock };
         let mut suggestions = Suggestions::default();
         let sealed = events.into_iter().filter_map(|event| {
             let parsed = ParsedEvent::parse(event, &clock).ok()?;

@@ -4,7 +4,7 @@ use super::{
     Draft, FamilyCatalog,
     as_parameters::Parsed,
     model::Class,
-    reading::{Reading, not_null, unlisted_name, warning, word},
+    reading::{Origin, Reading, not_null, unlisted_name, warning, word},
     rejection::Rejection,
 };
 use crate::proto::v1::{AsAuditEvent, Outcome};
@@ -62,10 +62,10 @@ pub fn read(catalog: &FamilyCatalog, event: &AsAuditEvent, parsed: Option<&Parse
         let Some(value) = not_null(value) else { continue };
         failed |= code == FAILURE_CAUSE;
         match attribute {
-            Some(attribute) => reading.take(attribute, value, path),
+            Some(attribute) => reading.take(attribute, value, path, || Origin::Parameters),
             None => {
                 reading.warn(warning::UNKNOWN_KEY, path(), "the catalog does not know this parameter code");
-                reading.take_unlisted(unlisted_name("parameter", code), value);
+                reading.take_unlisted(unlisted_name("parameter", code), value, Origin::Parameters);
             }
         }
     }
@@ -83,35 +83,37 @@ fn parameters<'a>(
     raw.chain(event.parameters.iter().map(|each| (each.code.as_str(), each.value.as_str())))
 }
 
-/// The columns of the record, by the attribute that names each. External references come before the
+/// The columns of the record, by the attribute that names each and the field that holds it. External references come before the
 /// numeric ids, because they are what an investigator knows a user by.
 fn columns(catalog: &FamilyCatalog, event: &AsAuditEvent, reading: &mut Reading) {
     let columns = [
-        ("direct_external_reference", &event.direct_external_reference),
-        ("indirect_external_reference", &event.indirect_external_reference),
-        ("audit_user_id", &event.user_id),
-        ("audit_target_user_id", &event.target_user_id),
-        ("audit_domain", &event.domain),
-        ("audit_channel", &event.channel),
-        ("host_address", &event.host_address),
-        ("status", &event.status),
-        ("response", &event.response),
-        ("message", &event.message),
-        ("record_authentication_type_code", &event.authentication_type_code),
-        ("correlation_type", &event.correlation_type),
-        ("entity_id", &event.entity_id),
-        ("entity_type", &event.entity_type),
-        ("event_type", &event.event_type),
+        ("direct_external_reference", "direct_external_reference", &event.direct_external_reference),
+        ("indirect_external_reference", "indirect_external_reference", &event.indirect_external_reference),
+        ("audit_user_id", "user_id", &event.user_id),
+        ("audit_target_user_id", "target_user_id", &event.target_user_id),
+        ("audit_domain", "domain", &event.domain),
+        ("audit_channel", "channel", &event.channel),
+        ("host_address", "host_address", &event.host_address),
+        ("status", "status", &event.status),
+        ("response", "response", &event.response),
+        ("message", "message", &event.message),
+        ("record_authentication_type_code", "authentication_type_code", &event.authentication_type_code),
+        ("correlation_type", "correlation_type", &event.correlation_type),
+        ("entity_id", "entity_id", &event.entity_id),
+        ("entity_type", "entity_type", &event.entity_type),
+        ("event_type", "event_type", &event.event_type),
     ];
-    for (name, value) in columns {
+    for (name, field, value) in columns {
         let Some(value) = value.as_deref().and_then(not_null) else { continue };
         // A user id of 0 is the product's spelling of nobody.
         if value == "0" && name.ends_with("user_id") {
             continue;
         }
         match catalog.attributes.get(name) {
-            Some(attribute) => reading.take(attribute, value, || format!("as_audit.{name}")),
-            None => reading.take_unlisted(name.to_owned(), value),
+            Some(attribute) => {
+                reading.take(attribute, value, || format!("as_audit.{name}"), || Origin::Column(field));
+            }
+            None => reading.take_unlisted(name.to_owned(), value, Origin::Column(field)),
         }
     }
 }

@@ -2,7 +2,7 @@
 use super::{
     Draft, FamilyCatalog,
     model::{EventType, Family, Field},
-    reading::{Reading, not_null, unlisted_name, warning},
+    reading::{Origin, Reading, not_null, unlisted_name, warning},
     rejection::Rejection,
     rows::{self, Value},
 };
@@ -35,7 +35,8 @@ pub fn read(
     };
     super::check_name(event_type, &event.description, "cms_notification.description", &mut reading);
     if let Some(text) = event.status_description.as_deref().and_then(not_null) {
-        reading.take_unlisted("status_description".to_owned(), text);
+        let origin = Origin::Column("status_description");
+        reading.take_unlisted("status_description".to_owned(), text, origin);
     }
     credential_values(catalog, event_type, &row.credential_objects, event, &mut reading);
     Ok(Draft {
@@ -88,6 +89,6 @@ fn credential_values(
             let description = format!("{} does not document {} values", event_type.code, known.object);
             reading.warn(warning::FIELD_NOT_DOCUMENTED, path(), description);
         }
-        reading.take(&known.attribute, value, path);
+        reading.take(&known.attribute, value, path, || Origin::Key(key.clone()));
     }
 }

@@ -13,6 +13,7 @@ pub struct CatalogFile {
     pub cms_notification: CmsNotification,
     pub as_audit: AsAudit,
     pub token_server: TokenServer,
+    pub chancery: Option<Spanned<Chancery>>,
 }
 
 pub type Attributes = BTreeMap<String, Spanned<AttributeFile>>;
@@ -46,6 +47,14 @@ pub struct AsAudit {
 pub struct TokenServer {
     pub attribute: Attributes,
     pub event: Vec<Spanned<TokenServerEvent>>,
+    pub detail: BTreeMap<String, Spanned<KeyFile>>,
+}
+
+/// Only in the embedded file.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Chancery {
+    pub event: Vec<Spanned<ChanceryEvent>>,
     pub detail: BTreeMap<String, Spanned<KeyFile>>,
 }
 
@@ -194,6 +203,17 @@ pub struct TokenServerEvent {
     pub aliases: Vec<AliasFile>,
     #[serde(default)]
     pub reserved: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChanceryEvent {
+    pub code: String,
+    pub name: String,
+    pub category: String,
+    pub summary: String,
+    pub outcome: OutcomeFile,
+    pub details: Vec<String>,
 }
 
 /// A field of a row: the short text form, or an attribute with the row's own list.

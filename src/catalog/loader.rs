@@ -12,16 +12,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     FamilyCatalog,
-    file::{
-        AliasFile, AttributeFile, Attributes, CatalogFile, ClassFile, CmsEvent, FieldFile, KeyFile, KindFile,
-        OutcomeFile, RoleFile, TokenUserFile,
-    },
+    file::{AttributeFile, Attributes, CatalogFile, FieldFile, KeyFile, KindFile, TokenUserFile},
     model::{
-        Alias, Attribute, AttributeUse, Class, CredentialValue, EventType, Family, Field, FieldSpec,
-        Operation, Role, Row, TokenUser, ValueKind,
+        Attribute, AttributeUse, CredentialValue, EventType, Family, Field, FieldSpec, Operation, Row,
+        TokenUser, ValueKind,
     },
+    pieces::{aliases, class_of, cms_entry, entry, outcome, role, values_in_order},
 };
-use crate::proto::v1::Outcome;
 
 /// Why a catalog file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -59,11 +56,23 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Adds one file.
+    /// Adds an embedded file.
     ///
     /// # Errors
     /// The first thing wrong with it. The loader must not be used afterwards.
     pub fn add(&mut self, file: &str, text: &str) -> Result<(), CatalogError> {
+        self.load(file, text, false)
+    }
+
+    /// Adds a file of the site, which says nothing of Chancery's own events.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn add_site(&mut self, file: &str, text: &str) -> Result<(), CatalogError> {
+        self.load(file, text, true)
+    }
+
+    fn load(&mut self, file: &str, text: &str, site: bool) -> Result<(), CatalogError> {
         self.digest.update((text.len() as u64).to_be_bytes());
         self.digest.update(text);
         let at = |offset: usize, reason: String| CatalogError {
@@ -73,7 +82,7 @@ impl Loader {
         };
         let parsed: CatalogFile = toml::from_str(text)
             .map_err(|error| at(error.span().map_or(0, |span| span.start), error.message().to_owned()))?;
-        self.merge(parsed).map_err(|Fault { offset, reason }| at(offset, reason))
+        self.merge(parsed, site).map_err(|Fault { offset, reason }| at(offset, reason))
     }
 
     /// The families, and a version that changes when any file does.
@@ -83,11 +92,18 @@ impl Loader {
         (self.families, version)
     }
 
-    fn merge(&mut self, file: CatalogFile) -> Result<(), Fault> {
+    fn merge(&mut self, file: CatalogFile, site: bool) -> Result<(), Fault> {
         self.cms_audit(file.cms_audit)?;
         self.cms_notification(file.cms_notification)?;
         self.as_audit(file.as_audit)?;
-        self.token_server(file.token_server)
+        self.token_server(file.token_server)?;
+        match file.chancery {
+            None => Ok(()),
+            Some(own) if site => {
+                fault(own.span().start, "the family chancery is the server's own; a site adds nothing to it")
+            }
+            Some(own) => self.chancery(own.into_inner()),
+        }
     }
 
     fn cms_audit(&mut self, file: super::file::CmsAudit) -> Result<(), Fault> {
@@ -256,6 +272,29 @@ impl Loader {
         Ok(())
     }
 
+    fn chancery(&mut self, file: super::file::Chancery) -> Result<(), Fault> {
+        let family = Family::Chancery;
+        for (key, value) in file.detail {
+            let offset = value.span().start;
+            let attribute = self.key_attribute(family, offset, value.into_inner())?;
+            self.family(family).details.insert(key, attribute);
+        }
+        for event in file.event {
+            let offset = event.span().start;
+            let event = event.into_inner();
+            for key in &event.details {
+                if !self.family(family).details.contains_key(key) {
+                    return fault(offset, format!("key {key:?} has no [chancery.detail.{key}]"));
+                }
+            }
+            let mut entry = entry(family, event.code, event.name, event.category, event.summary);
+            entry.outcome = outcome(event.outcome);
+            entry.parameter_codes = event.details;
+            self.insert(offset, entry)?;
+        }
+        Ok(())
+    }
+
     fn family(&mut self, family: Family) -> &mut FamilyCatalog {
         self.families.entry(family).or_default()
     }
@@ -417,84 +456,5 @@ impl Loader {
         }
         catalog.types.push(Arc::new(event));
         Ok(())
-    }
-}
-
-fn entry(family: Family, code: String, name: String, category: String, summary: String) -> EventType {
-    EventType {
-        family,
-        code,
-        name,
-        old_names: Vec::new(),
-        aliases: Vec::new(),
-        category,
-        other_categories: Vec::new(),
-        summary,
-        reserved: None,
-        rows: Vec::new(),
-        outcome: Outcome::Unknown,
-        user: TokenUser::Actor,
-        parameter_codes: Vec::new(),
-        secret_fields: Vec::new(),
-    }
-}
-
-fn cms_entry<R>(family: Family, event: CmsEvent<R>, rows: Vec<Row>) -> EventType {
-    EventType {
-        old_names: event.old_names,
-        aliases: aliases(event.aliases),
-        reserved: event.reserved,
-        secret_fields: secret_fields(&rows),
-        rows,
-        ..entry(family, event.code, event.name, event.category, event.summary)
-    }
-}
-
-/// The fields that any of these rows calls secret, each once.
-fn secret_fields(rows: &[Row]) -> Vec<(Field, Arc<Attribute>)> {
-    let mut found: Vec<(Field, Arc<Attribute>)> = Vec::new();
-    for (field, spec) in rows.iter().flat_map(|row| &row.fields) {
-        let secret = spec.uses().iter().find(|each| each.attribute.class == Class::Secret);
-        if let Some(secret) = secret.filter(|_| found.iter().all(|(known, _)| known != field)) {
-            found.push((*field, Arc::clone(&secret.attribute)));
-        }
-    }
-    found
-}
-
-fn aliases(files: Vec<AliasFile>) -> Vec<Alias> {
-    files.into_iter().map(|alias| Alias { code: alias.code, note: alias.note }).collect()
-}
-
-/// Numbers by value, then texts: the order in which a person expects a list.
-fn values_in_order(values: BTreeMap<String, String>) -> Vec<(String, String)> {
-    let mut values: Vec<_> = values.into_iter().collect();
-    values.sort_by_key(|(value, _)| value.parse::<i64>().map_or((1, 0), |number| (0, number)));
-    values
-}
-
-fn class_of(class: ClassFile) -> Class {
-    match class {
-        ClassFile::Public => Class::Public,
-        ClassFile::Personal => Class::Personal,
-        ClassFile::Secret => Class::Secret,
-    }
-}
-
-fn role(role: RoleFile) -> Role {
-    match role {
-        RoleFile::Actor => Role::Actor,
-        RoleFile::Subject => Role::Subject,
-        RoleFile::Device => Role::Device,
-    }
-}
-
-fn outcome(outcome: OutcomeFile) -> Outcome {
-    match outcome {
-        OutcomeFile::Started => Outcome::Started,
-        OutcomeFile::Success => Outcome::Success,
-        OutcomeFile::Failure => Outcome::Failure,
-        OutcomeFile::Denied => Outcome::Denied,
-        OutcomeFile::Unknown => Outcome::Unknown,
     }
 }

@@ -4,21 +4,23 @@
 //! Data files (one per family, under `data/`, format in `docs/catalog.md`) are embedded and loaded
 //! once; site files are added at start-up. After that the catalog never changes and needs no lock.
 //!
-//! * `file`, `loader`: TOML to model, with line and reason when wrong. `model`: the model.
+//! * `file`, `loader`, `pieces`: TOML to model, with line and reason when wrong. `model`: the model.
 //! * `secret`: the secret policy, which runs first.
-//! * `cms_audit`, `cms_notification`, `as_audit`, `token_server`: one family each; `rows` is what the
+//! * `cms_audit`, `cms_notification`, `as_audit`, `token_server`, `chancery`: one family each; `rows` is what the
 //!   two CMS families share, `as_parameters` the grammar of AS parameter texts.
 //! * `reading`: what is read out of an event. `rejection`: why one is refused.
 //!
 //! Pure: no I/O after loading, no clock, no randomness. Callers: `event::admit`, `grpc::catalog`.
 pub mod as_audit;
 pub mod as_parameters;
+pub mod chancery;
 pub mod cms_audit;
 pub mod cms_notification;
 mod file;
 mod loader;
 pub mod model;
 mod nearest;
+mod pieces;
 pub mod reading;
 pub mod rejection;
 mod rows;
@@ -39,11 +41,12 @@ use rejection::{Reason, Rejection, Violation};
 use crate::proto::v1::{NewEvent, Outcome, new_event};
 
 /// The embedded files, in the order in which they are loaded.
-const EMBEDDED: [(&str, &str); 4] = [
+const EMBEDDED: [(&str, &str); 5] = [
     ("cms_audit.toml", include_str!("data/cms_audit.toml")),
     ("cms_notification.toml", include_str!("data/cms_notification.toml")),
     ("as_audit.toml", include_str!("data/as_audit.toml")),
     ("token_server.toml", include_str!("data/token_server.toml")),
+    ("chancery.toml", include_str!("data/chancery.toml")),
 ];
 
 /// What is known of one family.
@@ -61,7 +64,7 @@ pub struct FamilyCatalog {
     pub credential_values: BTreeMap<String, CredentialValue>,
     /// AS audit: parameter codes.
     pub parameters: BTreeMap<String, Arc<Attribute>>,
-    /// Token Server: folded keys of `details`.
+    /// Token Server: folded keys of `details`. Chancery: its keys.
     pub details: BTreeMap<String, Arc<Attribute>>,
 }
 
@@ -111,8 +114,11 @@ impl Catalog {
         accept_unknown: BTreeSet<Family>,
     ) -> Result<Self, CatalogError> {
         let mut loader = loader::Loader::default();
-        for (name, text) in EMBEDDED.into_iter().chain(site_files) {
+        for (name, text) in EMBEDDED {
             loader.add(name, text)?;
+        }
+        for (name, text) in site_files {
+            loader.add_site(name, text)?;
         }
         let (families, version) = loader.finish();
         Ok(Self { families, version, accept_unknown })
@@ -125,7 +131,7 @@ impl Catalog {
 
     /// One family.
     pub fn family(&self, family: Family) -> &FamilyCatalog {
-        // Unwrap safety: the embedded files define all four families, and `load` fails without them.
+        // Unwrap safety: the embedded files define all five families, and `load` fails without them.
         #[expect(clippy::expect_used, reason = "every family is embedded")]
         self.families.get(&family).expect("embedded family")
     }
@@ -202,6 +208,7 @@ impl Catalog {
             new_event::Family::CmsNotification(event) => (Family::CmsNotification, event.code.as_str()),
             new_event::Family::AsAudit(event) => (Family::AsAudit, as_audit::action(event, parsed)?),
             new_event::Family::TokenServer(event) => (Family::TokenServer, event.r#type.as_str()),
+            new_event::Family::Chancery(event) => (Family::Chancery, event.r#type.as_str()),
         };
         if code.trim().is_empty() {
             return Err(Rejection::malformed(family.code_path(), "is empty"));
@@ -222,6 +229,7 @@ impl Catalog {
             new_event::Family::CmsNotification(event) => cms_notification::read(catalog, event_type, event)?,
             new_event::Family::AsAudit(event) => as_audit::read(catalog, event, parsed),
             new_event::Family::TokenServer(event) => token_server::read(catalog, event_type, event),
+            new_event::Family::Chancery(event) => chancery::read(catalog, event_type, event),
         };
         if alias {
             let description = format!("{code:?} is another spelling of {}", event_type.code);
@@ -244,7 +252,9 @@ impl Catalog {
 fn fold_code(family: Family, code: &str) -> String {
     match family {
         Family::TokenServer => token_server::fold_type(code),
-        Family::CmsAudit | Family::CmsNotification | Family::AsAudit => code.trim().to_owned(),
+        Family::CmsAudit | Family::CmsNotification | Family::AsAudit | Family::Chancery => {
+            code.trim().to_owned()
+        }
     }
 }
 
@@ -268,6 +278,7 @@ fn accept_unknown(
         }
         new_event::Family::AsAudit(event) => ("", as_audit::read(catalog, event, parsed)),
         new_event::Family::TokenServer(event) => ("", unnamed(token_server::read_any(catalog, event))),
+        new_event::Family::Chancery(event) => ("", unnamed(chancery::read_any(catalog, event))),
     };
     draft.reading.warn(
         warning::UNKNOWN_CODE_ACCEPTED,

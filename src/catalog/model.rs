@@ -17,11 +17,14 @@ pub enum Family {
     AsAudit,
     /// Events of the Onegini Token Server.
     TokenServer,
+    /// Events that Chancery makes itself.
+    Chancery,
 }
 
 impl Family {
     /// Every family, in the order in which they are listed.
-    pub const ALL: [Self; 4] = [Self::CmsAudit, Self::CmsNotification, Self::AsAudit, Self::TokenServer];
+    pub const ALL: [Self; 5] =
+        [Self::CmsAudit, Self::CmsNotification, Self::AsAudit, Self::TokenServer, Self::Chancery];
 
     /// Name in catalog files, field paths and settings.
     pub const fn name(self) -> &'static str {
@@ -30,6 +33,7 @@ impl Family {
             Self::CmsNotification => "cms_notification",
             Self::AsAudit => "as_audit",
             Self::TokenServer => "token_server",
+            Self::Chancery => "chancery",
         }
     }
 
@@ -40,6 +44,7 @@ impl Family {
             Self::CmsNotification => "cms_notification.code",
             Self::AsAudit => "as_audit.action",
             Self::TokenServer => "token_server.type",
+            Self::Chancery => "chancery.type",
         }
     }
 
@@ -50,6 +55,7 @@ impl Family {
             Self::CmsNotification => v1::EventFamily::CmsNotification,
             Self::AsAudit => v1::EventFamily::AsAudit,
             Self::TokenServer => v1::EventFamily::TokenServer,
+            Self::Chancery => v1::EventFamily::Chancery,
         }
     }
 
@@ -69,7 +75,9 @@ impl std::str::FromStr for Family {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|family| family.name() == text).ok_or_else(|| {
+        // Of the server's own family no code is unknown.
+        let known = Self::ALL.into_iter().filter(|family| *family != Self::Chancery);
+        known.into_iter().find(|family| family.name() == text).ok_or_else(|| {
             format!("unknown family {text:?}; one of cms_audit, cms_notification, as_audit, token_server")
         })
     }
@@ -178,7 +186,7 @@ impl Field {
                 Self::Char2,
                 Self::Char3,
             ],
-            Family::AsAudit | Family::TokenServer => &[],
+            Family::AsAudit | Family::TokenServer | Family::Chancery => &[],
         }
     }
 
@@ -289,11 +297,11 @@ pub struct EventType {
     pub reserved: Option<String>,
     /// CMS families: the documented rows.
     pub rows: Vec<Row>,
-    /// Token Server: the outcome of every event of the type. Others: unknown.
+    /// Token Server and Chancery: the outcome of every event of the type. Others: unknown.
     pub outcome: v1::Outcome,
     /// Token Server: who the user is.
     pub user: TokenUser,
-    /// AS audit: the documented parameter codes.
+    /// AS audit: the documented parameter codes. Chancery: the keys of `details`.
     pub parameter_codes: Vec<String>,
     /// The fields that any row of this code calls secret, each with its attribute. They are dropped
     /// whichever row an event then matches, so that a wrong severity cannot let one through.

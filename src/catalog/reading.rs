@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    model::{Attribute, Class, Role},
+    model::{Attribute, Class, Field, Role},
     rejection::Violation,
 };
 use crate::proto::v1;
@@ -35,9 +35,38 @@ pub mod warning {
 /// Warnings of one event, the last of which may say that there are more.
 const MOST_WARNINGS: usize = 16;
 
+/// Where in the submitted event a value stands.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub enum Origin {
+    /// Nowhere: it follows from others.
+    #[default]
+    Derived,
+    /// A positional field of a CMS family.
+    Field(Field),
+    /// Another field, by its name.
+    Column(&'static str),
+    /// The value of this key in the family's map.
+    Key(String),
+    /// The parameters of an AS record, as a list or as text.
+    Parameters,
+}
+
+/// A value that can be erased later: one of class personal, or one that the catalog does not know, of which nobody
+/// can say that it is not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Personal {
+    /// Which of the attributes.
+    pub attribute: usize,
+    /// The columns that it fills.
+    pub roles: Vec<Role>,
+    pub origin: Origin,
+}
+
 /// The reading of one event.
 #[derive(Default, Clone)]
 pub struct Reading {
+    /// Those of the attributes that can be erased, in their order.
+    pub personal: Vec<Personal>,
     pub attributes: Vec<v1::Attribute>,
     pub warnings: Vec<v1::Warning>,
     pub violations: Vec<Violation>,
@@ -47,9 +76,15 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Takes a value as the attribute says: names it, fills columns, checks the list. `path` is only
+    /// Takes a value as the attribute says: names it, fills columns, checks the list. `path` and `origin` are only
     /// called when something is to be said about the value.
-    pub fn take(&mut self, attribute: &Attribute, value: &str, path: impl Fn() -> String) {
+    pub fn take(
+        &mut self,
+        attribute: &Attribute,
+        value: &str,
+        path: impl Fn() -> String,
+        origin: impl FnOnce() -> Origin,
+    ) {
         if attribute.class == Class::Secret {
             self.dropped(&attribute.name);
             return;
@@ -62,16 +97,16 @@ impl Reading {
                 self.violations.push(Violation::new(path(), description));
                 return;
             }
-            self.warn(
-                warning::VALUE_NOT_LISTED,
-                path(),
-                format!(
-                    "{:?} is not among the documented values of {}: {listed}",
-                    shown(value),
-                    attribute.name
-                ),
-            );
+            // A warning stays when the value is erased.
+            let value = match attribute.class {
+                Class::Public => format!("{:?}", shown(value)),
+                Class::Personal | Class::Secret => "the value".to_owned(),
+            };
+            let description =
+                format!("{value} is not among the documented values of {}: {listed}", attribute.name);
+            self.warn(warning::VALUE_NOT_LISTED, path(), description);
         }
+        let mut filled = Vec::new();
         for role in &attribute.roles {
             let column = match role {
                 Role::Actor => &mut self.actor,
@@ -80,23 +115,54 @@ impl Reading {
             };
             if column.is_empty() {
                 value.clone_into(column);
+                filled.push(*role);
             }
         }
-        self.attributes.push(v1::Attribute {
-            name: attribute.name.clone(),
-            value: value.to_owned(),
-            dropped: false,
-        });
+        if attribute.class == Class::Personal {
+            let attribute = self.attributes.len();
+            self.personal.push(Personal { attribute, roles: filled, origin: origin() });
+        }
+        self.attribute(attribute.name.clone(), value);
     }
 
     /// Takes a value under a name that the catalog does not have.
-    pub fn take_unlisted(&mut self, name: String, value: &str) {
-        self.attributes.push(v1::Attribute { name, value: value.to_owned(), dropped: false });
+    pub fn take_unlisted(&mut self, name: String, value: &str, origin: Origin) {
+        self.personal.push(Personal { attribute: self.attributes.len(), roles: Vec::new(), origin });
+        self.attribute(name, value);
+    }
+
+    /// Takes a value of a field that is the same for everybody.
+    pub fn take_public(&mut self, name: &str, value: &str) {
+        self.attribute(name.to_owned(), value);
+    }
+
+    /// The value of an origin fills a column, whatever filled it before.
+    pub fn fill(&mut self, role: Role, value: &str, origin: &Origin) {
+        let column = match role {
+            Role::Actor => &mut self.actor,
+            Role::Subject => &mut self.subject,
+            Role::Device => &mut self.device,
+        };
+        value.clone_into(column);
+        for each in &mut self.personal {
+            each.roles.retain(|filled| *filled != role);
+            if each.origin == *origin {
+                each.roles.push(role);
+            }
+        }
+    }
+
+    fn attribute(&mut self, name: String, value: &str) {
+        self.attributes.push(v1::Attribute { name, value: value.to_owned(), ..v1::Attribute::default() });
     }
 
     /// Records that a secret value was there.
     pub fn dropped(&mut self, name: &str) {
-        self.attributes.push(v1::Attribute { name: name.to_owned(), value: String::new(), dropped: true });
+        self.attributes.push(v1::Attribute {
+            name: name.to_owned(),
+            dropped: true,
+            ..v1::Attribute::default()
+        });
     }
 
     /// Adds a warning. From the last on that fits, the rest is only said to exist: 1000 events of a batch

@@ -12,6 +12,8 @@ pub enum Reason {
     MalformedEvent,
     /// The event is larger than the limit.
     EventTooLarge,
+    /// Events of this family are made by the server only.
+    FamilyNotAllowed,
 }
 
 impl Reason {
@@ -22,6 +24,7 @@ impl Reason {
             Self::CatalogViolation => "CATALOG_VIOLATION",
             Self::MalformedEvent => "MALFORMED_EVENT",
             Self::EventTooLarge => "EVENT_TOO_LARGE",
+            Self::FamilyNotAllowed => "FAMILY_NOT_ALLOWED",
         }
     }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::{
     model::{Attribute, AttributeUse, EventType, Field, FieldSpec, Row, ValueKind},
-    reading::{Reading, not_null, shown, unquoted, warning},
+    reading::{Origin, Reading, not_null, shown, unquoted, warning},
     rejection::Violation,
 };
 
@@ -75,10 +75,10 @@ fn read<'t>(event_type: &EventType, row: &Row, get: &impl Fn(Field) -> Value<'t>
             continue;
         }
         match spec {
-            FieldSpec::Unused => unused(&mut read.reading, value, path),
-            FieldSpec::One(each) => one(&mut read, each, value, path),
+            FieldSpec::Unused => unused(&mut read.reading, *field, value, path),
+            FieldSpec::One(each) => one(&mut read, *field, each, value, path),
             FieldSpec::Composite { parts, separator, from_end } => {
-                composite(&mut read, parts, *separator, *from_end, value, path);
+                composite(&mut read, *field, parts, (*separator, *from_end), value, path);
             }
         }
     }
@@ -87,19 +87,21 @@ fn read<'t>(event_type: &EventType, row: &Row, get: &impl Fn(Field) -> Value<'t>
 
 /// 0, null, empty and absent are one thing in an unused field; anything else is flagged, because the
 /// vendors' documents lag their products.
-fn unused(reading: &mut Reading, value: Value<'_>, path: impl Fn() -> String) {
+fn unused(reading: &mut Reading, field: Field, value: Value<'_>, path: impl Fn() -> String) {
     let Some(text) = value.to_text().filter(|text| text != "0") else { return };
-    let path = path();
-    let name = path.rsplit('.').next().unwrap_or_default().to_owned();
-    reading.warn(
-        warning::FIELD_NOT_DOCUMENTED,
-        path,
-        format!("the vendor documents this field as unused here, but it holds {:?}", shown(&text)),
-    );
-    reading.take_unlisted(name, &text);
+    // The warning stays when the value is erased.
+    let description = "the vendor documents this field as unused here, but it holds a value";
+    reading.warn(warning::FIELD_NOT_DOCUMENTED, path(), description);
+    reading.take_unlisted(field.name().to_owned(), &text, Origin::Field(field));
 }
 
-fn one(read: &mut RowReading, each: &AttributeUse, value: Value<'_>, path: impl Fn() -> String) {
+fn one(
+    read: &mut RowReading,
+    field: Field,
+    each: &AttributeUse,
+    value: Value<'_>,
+    path: impl Fn() -> String,
+) {
     let text = value.to_text();
     if let Some(constant) = &each.constant {
         let matches = match &text {
@@ -112,19 +114,19 @@ fn one(read: &mut RowReading, each: &AttributeUse, value: Value<'_>, path: impl 
             read.reading.violations.push(Violation::new(path(), description));
             return;
         }
-        read.reading.take(&each.attribute, constant, path);
+        read.reading.take(&each.attribute, constant, path, || Origin::Field(field));
         return;
     }
     if let Some(text) = text {
-        named(&mut read.reading, &each.attribute, &text, path);
+        named(&mut read.reading, field, &each.attribute, &text, path);
     }
 }
 
 fn composite(
     read: &mut RowReading,
+    field: Field,
     parts: &[AttributeUse],
-    separator: char,
-    from_end: bool,
+    (separator, from_end): (char, bool),
     value: Value<'_>,
     path: impl Fn() -> String + Copy,
 ) {
@@ -150,18 +152,18 @@ fn composite(
     }
     for (part, piece) in parts.iter().zip(pieces) {
         if let Some(piece) = not_null(piece) {
-            named(&mut read.reading, &part.attribute, piece.trim(), path);
+            named(&mut read.reading, field, &part.attribute, piece.trim(), path);
         }
     }
 }
 
-fn named(reading: &mut Reading, attribute: &Attribute, text: &str, path: impl Fn() -> String) {
+fn named(reading: &mut Reading, field: Field, attribute: &Attribute, text: &str, path: impl Fn() -> String) {
     if attribute.kind == ValueKind::Integer && text.parse::<i32>().is_err() {
         let description = format!("{:?} is not a 32-bit integer, which {} is", shown(text), attribute.name);
         reading.violations.push(Violation::new(path(), description));
         return;
     }
-    reading.take(attribute, text, path);
+    reading.take(attribute, text, path, || Origin::Field(field));
 }
 
 /// Names fields by themselves, for an event of a code that the catalog does not know.
@@ -172,7 +174,9 @@ pub fn unexplained<'t>(
 ) {
     for field in Field::of(family) {
         match get(*field).to_text() {
-            Some(text) if text != "0" => reading.take_unlisted(field.name().to_owned(), &text),
+            Some(text) if text != "0" => {
+                reading.take_unlisted(field.name().to_owned(), &text, Origin::Field(*field));
+            }
             _ => {}
         }
     }

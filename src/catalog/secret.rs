@@ -60,6 +60,8 @@ pub fn drop_secrets(catalog: &Catalog, event: &mut NewEvent) -> Option<Parameter
             }
             None
         }
+        // The server's own, which holds what the server wrote.
+        new_event::Family::Chancery(_) => None,
         new_event::Family::AsAudit(event) => as_audit(catalog.family(Family::AsAudit), event),
         new_event::Family::TokenServer(event) => {
             let known = &catalog.family(Family::TokenServer).details;

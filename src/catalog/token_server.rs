@@ -1,8 +1,8 @@
 //! Token Server events: the type decides outcome and who the user is; details are named by their keys.
 use super::{
     Draft, FamilyCatalog,
-    model::{Class, EventType, TokenUser},
-    reading::{Reading, not_null, unlisted_name, warning},
+    model::{Class, EventType, Role, TokenUser},
+    reading::{Origin, Reading, not_null, unlisted_name, warning},
 };
 use crate::proto::v1::TokenServerEvent;
 
@@ -51,13 +51,16 @@ pub fn sounds_secret(key: &str) -> bool {
     PARTS.iter().any(|part| key.contains(part))
 }
 
+/// The field that names the user.
+const USER: Origin = Origin::Column("user_id");
+
 /// Reads an event whose type is `event_type`.
 pub fn read(catalog: &FamilyCatalog, event_type: &EventType, event: &TokenServerEvent) -> Draft {
     let mut reading = read_any(catalog, event);
     if let Some(user) = event.user_id.as_deref().and_then(not_null) {
-        user.clone_into(&mut reading.subject);
+        reading.fill(Role::Subject, user, &USER);
         if event_type.user == TokenUser::Actor && reading.actor.is_empty() {
-            user.clone_into(&mut reading.actor);
+            reading.fill(Role::Actor, user, &USER);
         }
     }
     Draft { reading, outcome: event_type.outcome, variant: String::new(), severity: None }
@@ -76,8 +79,10 @@ pub fn read_any(catalog: &FamilyCatalog, event: &TokenServerEvent) -> Reading {
     for (name, value) in fields {
         let Some(value) = value.as_deref().and_then(not_null) else { continue };
         match catalog.attributes.get(name) {
-            Some(attribute) => reading.take(attribute, value, || format!("token_server.{name}")),
-            None => reading.take_unlisted(name.to_owned(), value),
+            Some(attribute) => {
+                reading.take(attribute, value, || format!("token_server.{name}"), || Origin::Column(name));
+            }
+            None => reading.take_unlisted(name.to_owned(), value, Origin::Column(name)),
         }
     }
     for (key, value) in &event.details {
@@ -93,7 +98,7 @@ pub fn read_any(catalog: &FamilyCatalog, event: &TokenServerEvent) -> Reading {
             None => continue,
         };
         match known {
-            Some(attribute) => reading.take(attribute, value, path),
+            Some(attribute) => reading.take(attribute, value, path, || Origin::Key(key.clone())),
             None if sounds_secret(key) => {
                 reading.dropped(&unlisted_name("detail", key));
                 let description =
@@ -102,7 +107,7 @@ pub fn read_any(catalog: &FamilyCatalog, event: &TokenServerEvent) -> Reading {
             }
             None => {
                 reading.warn(warning::UNKNOWN_KEY, path(), "the catalog does not know this key");
-                reading.take_unlisted(unlisted_name("detail", key), value);
+                reading.take_unlisted(unlisted_name("detail", key), value, Origin::Key(key.clone()));
             }
         }
     }

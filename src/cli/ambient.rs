@@ -20,7 +20,7 @@ pub fn start() -> Instant {
     Instant::now()
 }
 
-/// A fresh UUIDv7 in text form, for an event that came without an id.
+/// A fresh UUIDv7 in text form, for an event or a hold that came without an id.
 pub fn event_id() -> String {
     SystemClock.new_id().to_string()
 }

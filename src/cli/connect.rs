@@ -14,9 +14,10 @@ use tonic::{
 
 use super::{failure::Failure, time};
 use crate::proto::v1::{
-    audit_service_client::AuditServiceClient, catalog_service_client::CatalogServiceClient,
-    producer_service_client::ProducerServiceClient, proof_service_client::ProofServiceClient,
-    quarantine_service_client::QuarantineServiceClient,
+    admin_service_client::AdminServiceClient, audit_service_client::AuditServiceClient,
+    catalog_service_client::CatalogServiceClient, producer_service_client::ProducerServiceClient,
+    proof_service_client::ProofServiceClient, quarantine_service_client::QuarantineServiceClient,
+    retention_service_client::RetentionServiceClient,
 };
 
 /// Where a server listens unless it is told otherwise.
@@ -119,6 +120,11 @@ impl Connection {
         self.service.clone()
     }
 
+    /// A client of AdminService.
+    pub fn admin(&self) -> AdminServiceClient<Service> {
+        AdminServiceClient::new(self.service()).max_decoding_message_size(DECODE_LIMIT)
+    }
+
     /// A client of AuditService.
     pub fn audit(&self) -> AuditServiceClient<Service> {
         AuditServiceClient::new(self.service()).max_decoding_message_size(DECODE_LIMIT)
@@ -142,6 +148,11 @@ impl Connection {
     /// A client of QuarantineService.
     pub fn quarantine(&self) -> QuarantineServiceClient<Service> {
         QuarantineServiceClient::new(self.service()).max_decoding_message_size(DECODE_LIMIT)
+    }
+
+    /// A client of RetentionService.
+    pub fn retention(&self) -> RetentionServiceClient<Service> {
+        RetentionServiceClient::new(self.service()).max_decoding_message_size(DECODE_LIMIT)
     }
 
     /// Waits for a unary answer, at most `--timeout`.

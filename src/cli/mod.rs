@@ -11,6 +11,7 @@ mod bench;
 mod catalog;
 mod connect;
 mod count;
+mod erase;
 mod exit;
 mod explain;
 mod export;
@@ -25,6 +26,7 @@ mod proofs;
 mod quarantine;
 mod query;
 mod records;
+mod retention;
 mod time;
 mod trust;
 mod verify;
@@ -54,6 +56,8 @@ enum Command {
     Serve(Box<crate::config::ServeArgs>),
     /// Bring the store's tables up to date, then stop.
     Migrate(Box<crate::config::MigrateArgs>),
+    /// Give a log partitions of its own in the database, so that retention can drop the oldest.
+    Partition(Box<crate::config::PartitionArgs>),
     /// Send events from NDJSON files or standard input.
     Append(Box<append::AppendArgs>),
     /// Stream the events that match a filter.
@@ -68,6 +72,9 @@ enum Command {
     /// Look after the events that the catalog refused.
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    /// See how long a log's events are kept, remove what may go, and hold it.
+    #[command(subcommand)]
+    Retention(retention::RetentionCommand),
     /// Write a range of a log, with proofs, to a file that is checked without a server.
     Export(Box<export::ExportArgs>),
     /// Check a bundle, or every record of a server, against what was signed.
@@ -77,6 +84,8 @@ enum Command {
     Keys(keys::KeysCommand),
     /// Cosign the checkpoints of logs that only ever grow.
     Witness(Box<crate::config::WitnessArgs>),
+    /// Erase the personal values of one person.
+    Erase(Box<erase::EraseArgs>),
     /// Measure a running server.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -88,11 +97,12 @@ enum Command {
 }
 
 /// Runs one command to its end and returns the exit code of the process: [`Exit`], or for `serve`,
-/// `migrate` and `witness` that of their own error.
+/// `migrate`, `partition` and `witness` that of their own error.
 pub async fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
         Command::Serve(args) => return of_app(crate::app::serve(*args).await),
         Command::Migrate(args) => return of_app(crate::app::migrate(*args).await),
+        Command::Partition(args) => return of_app(crate::app::partition(*args).await),
         Command::Witness(args) => return of_app(crate::app::witness(*args).await),
         Command::Append(args) => append::run(*args).await,
         Command::Query(args) => query::run(*args).await,
@@ -100,9 +110,11 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Catalog(command) => catalog::run(command).await,
         Command::Producers(args) => producers::run(*args).await,
         Command::Quarantine(command) => quarantine::run(command).await,
+        Command::Retention(command) => retention::run(command).await,
         Command::Export(args) => export::run(*args).await,
         Command::Verify(args) => verify::run(*args).await,
         Command::Keys(command) => keys::run(command),
+        Command::Erase(args) => erase::run(*args).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Completions { shell } => completions(shell),
     };

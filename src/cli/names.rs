@@ -16,6 +16,8 @@ pub enum Family {
     AsAudit,
     /// Audit events of the Token Server.
     TokenServer,
+    /// Chancery's own events.
+    Chancery,
 }
 
 impl Family {
@@ -26,6 +28,7 @@ impl Family {
             Self::CmsNotification => v1::EventFamily::CmsNotification,
             Self::AsAudit => v1::EventFamily::AsAudit,
             Self::TokenServer => v1::EventFamily::TokenServer,
+            Self::Chancery => v1::EventFamily::Chancery,
         }
     }
 }
@@ -65,6 +68,7 @@ pub fn family(value: i32) -> &'static str {
         Ok(v1::EventFamily::CmsNotification) => "cms-notification",
         Ok(v1::EventFamily::AsAudit) => "as-audit",
         Ok(v1::EventFamily::TokenServer) => "token-server",
+        Ok(v1::EventFamily::Chancery) => "chancery",
         Ok(v1::EventFamily::Unspecified) | Err(_) => "?",
     }
 }

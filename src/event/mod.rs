@@ -5,10 +5,15 @@
 //!
 //! Each type has private fields and one function that makes it, in the same file: appending something
 //! unchecked does not compile. All of it is pure. Callers: `ingest`, `grpc::audit`.
+mod fragments;
 pub mod limits;
 mod new;
+pub mod person;
+pub mod personal;
 mod sealed;
+mod source_field;
 mod valid;
+mod words;
 
 use std::{fmt, sync::Arc};
 
@@ -65,6 +70,9 @@ impl fmt::Display for LogName {
 pub struct Producer(Arc<str>);
 
 impl Producer {
+    /// Name of [`Producer::own`].
+    pub const OWN: &str = "chancery";
+
     /// Checks a producer's name.
     ///
     /// # Errors
@@ -77,6 +85,11 @@ impl Producer {
             );
         }
         Ok(Self(name.into()))
+    }
+
+    /// The producer of the events that the server makes itself. No caller may use its name.
+    pub fn own() -> Self {
+        Self(Self::OWN.into())
     }
 
     /// The producer of a caller that does not say who it is.

@@ -25,7 +25,19 @@ impl ParsedEvent {
     ///
     /// # Errors
     /// Why it is rejected. The event is given back for its id.
-    pub fn parse(mut event: NewEvent, clock: &dyn Clock) -> Result<Self, Rejection> {
+    pub fn parse(event: NewEvent, clock: &dyn Clock) -> Result<Self, Rejection> {
+        if let Some(new_event::Family::Chancery(_)) = &event.family {
+            let description = "events of this family are made by the server itself";
+            return Err(Rejection::at(Reason::FamilyNotAllowed, "chancery", description));
+        }
+        Self::own(event, clock)
+    }
+
+    /// Checks an event that the server makes itself.
+    ///
+    /// # Errors
+    /// Why it is rejected.
+    pub fn own(mut event: NewEvent, clock: &dyn Clock) -> Result<Self, Rejection> {
         let size = event.encoded_len();
         if size > MAX_EVENT_BYTES {
             let description = format!("the event has {size} bytes; at most {MAX_EVENT_BYTES}");
@@ -176,6 +188,10 @@ fn texts(event: &NewEvent) -> Result<(), Rejection> {
             optional("token_server.user_agent", &event.user_agent)?;
             optional("token_server.transaction_id", &event.transaction_id)?;
             map("token_server.details", &event.details)
+        }
+        Some(new_event::Family::Chancery(event)) => {
+            text(Field("chancery.type"), &event.r#type, MAX_CODE_BYTES)?;
+            map("chancery.details", &event.details)
         }
     }
 }

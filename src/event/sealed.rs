@@ -6,8 +6,8 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{LogName, Producer, Sequence, micros, timestamp, valid::ValidEvent};
-use crate::proto::v1;
+use super::{LogName, Producer, Sequence, fragments, micros, timestamp, valid::ValidEvent};
+use crate::{clock::Clock, proto::v1};
 
 /// What the server asserts about the receipt of an event.
 pub struct Receipt<'a> {
@@ -17,11 +17,14 @@ pub struct Receipt<'a> {
     pub producer: &'a Producer,
     /// When, in microseconds since 1970.
     pub received_at: i64,
+    /// Where salts come from.
+    pub clock: &'a dyn Clock,
 }
 
 /// An event ready to be numbered: its record will never be serialised again.
 pub struct SealedEvent {
     record: Vec<u8>,
+    personal: Vec<u8>,
     leaf_hash: [u8; 32],
     event_id: Uuid,
     content_hash: [u8; 32],
@@ -30,7 +33,7 @@ pub struct SealedEvent {
     warnings: Vec<v1::Warning>,
 }
 
-/// The columns that filters, orders and counts use. Everything in them is also in the record.
+/// The columns that filters, orders and counts use. Everything in them is also in the event.
 #[derive(Clone, Default, Debug)]
 pub struct Columns {
     pub family: i32,
@@ -52,7 +55,7 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// The columns of a stored event, as they were when it was sealed.
+    /// The columns of a whole event, as they were when it was sealed; without what was erased since.
     pub fn of(event: &v1::Event) -> Self {
         Self {
             family: event.family,
@@ -79,24 +82,33 @@ fn severity(event: &v1::Event) -> i64 {
 
 /// Seals a valid event.
 pub fn seal(valid: ValidEvent, receipt: &Receipt<'_>) -> SealedEvent {
-    let ValidEvent { event_id, occurred_at, content_hash, mut event, family, outcome } = valid;
+    let ValidEvent { event_id, occurred_at, content_hash, mut event, family, outcome, personal } = valid;
     receipt.log.as_str().clone_into(&mut event.log);
     receipt.producer.as_str().clone_into(&mut event.producer);
     event.received_at = Some(timestamp(receipt.received_at));
-    let record = event.encode_to_vec();
     let sequence = event.source.as_ref().and_then(Sequence::of);
+    // The whole event's, before its personal values leave it.
+    let (actor, subject, device) = (event.actor.clone(), event.subject.clone(), event.device.clone());
+    let mut in_order = personal.iter().map(|each| each.attribute).peekable();
+    let (mut public, mut erasable) = (Vec::new(), Vec::new());
+    for (at, attribute) in event.attributes.iter().enumerate() {
+        if in_order.next_if_eq(&at).is_some() { erasable.push(attribute) } else { public.push(attribute) }
+    }
+    let attributes = attribute_text(public.into_iter().chain(erasable));
+    let personal = fragments::take(&mut event, &personal, receipt.clock);
+    let record = event.encode_to_vec();
     let columns = Columns {
         family: family as i32,
         outcome: outcome as i32,
         severity: severity(&event),
-        attributes: attribute_text(&event.attributes),
+        attributes,
         code: event.code,
         name: event.name,
         category: event.category,
         producer: event.producer,
-        actor: event.actor,
-        subject: event.subject,
-        device: event.device,
+        actor,
+        subject,
+        device,
         correlation_id: event.correlation_id,
         occurred_at,
         received_at: receipt.received_at,
@@ -104,6 +116,7 @@ pub fn seal(valid: ValidEvent, receipt: &Receipt<'_>) -> SealedEvent {
     SealedEvent {
         leaf_hash: leaf_hash(&record),
         record,
+        personal,
         event_id,
         content_hash,
         sequence,
@@ -116,6 +129,11 @@ impl SealedEvent {
     /// The exact bytes that are hashed and stored.
     pub fn record(&self) -> &[u8] {
         &self.record
+    }
+
+    /// What lies beside the record: personal values and their salts (see [`super::personal`]).
+    pub fn personal(&self) -> &[u8] {
+        &self.personal
     }
 
     /// RFC 6962 leaf hash of the record.
@@ -172,9 +190,11 @@ const DIGITS: [char; 2] = ['\u{fdd3}', '\u{fdd4}'];
 /// The attributes as one searchable text: name and value each, between marks that neither can hold.
 /// One attribute is then found by one substring, whatever its neighbours hold, in any database; and a
 /// text found in it lies inside one name or one value.
-pub fn attribute_text(attributes: &[v1::Attribute]) -> String {
+///
+/// What was erased is left out: a filter must not tell of it.
+pub fn attribute_text<'a>(attributes: impl IntoIterator<Item = &'a v1::Attribute>) -> String {
     let mut text = String::new();
-    for attribute in attributes {
+    for attribute in attributes.into_iter().filter(|each| !each.erased) {
         if text.is_empty() {
             text.push(ATTRIBUTE_MARK);
         }
@@ -220,7 +240,7 @@ mod tests {
     use super::*;
 
     fn attribute(name: &str, value: &str) -> v1::Attribute {
-        v1::Attribute { name: name.to_owned(), value: value.to_owned(), dropped: false }
+        v1::Attribute { name: name.to_owned(), value: value.to_owned(), ..v1::Attribute::default() }
     }
 
     #[test]

@@ -3,9 +3,9 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{Sequence, new::ParsedEvent, timestamp};
+use super::{Sequence, new::ParsedEvent, personal::RECORD_VERSION, timestamp};
 use crate::{
-    catalog::{Catalog, Classified, Draft, Suggestions, rejection::Rejection, secret},
+    catalog::{Catalog, Classified, Draft, Suggestions, reading::Personal, rejection::Rejection, secret},
     proto::v1::{self, NewEvent},
 };
 
@@ -18,6 +18,8 @@ pub struct ValidEvent {
     pub(super) event: v1::Event,
     pub(super) family: v1::EventFamily,
     pub(super) outcome: v1::Outcome,
+    /// What of it can be erased later.
+    pub(super) personal: Vec<Personal>,
 }
 
 impl ValidEvent {
@@ -93,6 +95,7 @@ fn valid(
         content_hash,
         family,
         outcome,
+        personal: reading.personal,
         event: v1::Event {
             event_id: event_id.to_string(),
             family: family as i32,
@@ -111,7 +114,7 @@ fn valid(
             warnings: reading.warnings,
             catalog_version: catalog.version().to_owned(),
             source: Some(source),
-            record_version: 1,
+            record_version: RECORD_VERSION,
             ..v1::Event::default()
         },
     }
@@ -124,5 +127,6 @@ fn family_of(event: &NewEvent) -> v1::EventFamily {
         Some(v1::new_event::Family::CmsNotification(_)) => v1::EventFamily::CmsNotification,
         Some(v1::new_event::Family::AsAudit(_)) => v1::EventFamily::AsAudit,
         Some(v1::new_event::Family::TokenServer(_)) => v1::EventFamily::TokenServer,
+        Some(v1::new_event::Family::Chancery(_)) => v1::EventFamily::Chancery,
     }
 }

@@ -56,8 +56,8 @@ impl Fate {
 }
 
 /// A tree as the contract has it: size and root.
-pub(super) fn tree_fields(tree: TreeHead) -> (u64, bytes::Bytes) {
-    (tree.size, bytes::Bytes::copy_from_slice(&tree.root))
+pub(super) fn tree_fields(tree: Option<TreeHead>) -> (u64, bytes::Bytes) {
+    tree.map_or_else(Default::default, |tree| (tree.size, bytes::Bytes::copy_from_slice(&tree.root)))
 }
 
 /// Answers one call.
@@ -132,7 +132,7 @@ pub async fn append(
         atomic_conflict(&tally, &verdicts)?;
     }
     let results = results(&tally, checked, verdicts, request.validate_only);
-    let (tree_size, root_hash) = tree.map_or_else(Default::default, tree_fields);
+    let (tree_size, root_hash) = tree_fields(tree);
     Ok(v1::AppendResponse { results, tree_size, root_hash })
 }
 
@@ -190,9 +190,9 @@ async fn stored_before(
     let keys: Vec<_> = refused.iter().map(|(key, _)| key.clone()).collect();
     // Without an answer they are refused, which loses nothing: what was stored stays stored.
     let known = audit.store.known(log, &keys).await.unwrap_or_default();
-    let stored = refused.into_iter().filter(|(key, content_hash)| {
-        known.get(key).is_some_and(|known| known.content_hash == content_hash.as_slice())
-    });
+    let stored = refused
+        .into_iter()
+        .filter(|(key, content_hash)| known.get(key).is_some_and(|known| known.is(content_hash.as_slice())));
     stored.map(|(key, _)| key.event_id).collect()
 }
 
@@ -247,7 +247,8 @@ pub(super) fn check(
     events: Vec<v1::NewEvent>,
 ) -> (Vec<Checked>, Vec<Entry>) {
     let mut suggestions = Suggestions::default();
-    let receipt = Receipt { log, producer, received_at: audit.clock.now_micros() };
+    let receipt =
+        Receipt { log, producer, received_at: audit.clock.now_micros(), clock: audit.clock.as_ref() };
     let mut checked = Vec::with_capacity(events.len());
     let mut entries = Vec::with_capacity(events.len());
     for event in events {
@@ -300,7 +301,7 @@ fn shown_id(text: &str) -> String {
 /// What the sequencer would say now.
 async fn dry_run(audit: &Audit, log: &LogName, submission: &Arc<Submission>) -> Result<Vec<Verdict>, Status> {
     let group = std::slice::from_ref(submission);
-    let size = audit.store.head(log).await.map_err(|error| status::store(&error))?;
+    let size = audit.store.extent(log).await.map_err(|error| status::store(&error))?.size;
     let known =
         audit.store.known(log, &sequencer::keys(group)).await.map_err(|error| status::store(&error))?;
     let mut plan = sequencer::plan(size, &known, &HashSet::new(), group);

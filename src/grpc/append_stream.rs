@@ -10,7 +10,6 @@
 //! is committed all the same, and answered as a duplicate when it is sent again.
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use futures::{StreamExt as _, stream::FuturesOrdered};
 use prost::Message as _;
 use tokio::{
@@ -39,6 +38,7 @@ use crate::{
     },
     proto::v1,
     telemetry::Throttle,
+    tree::TreeHead,
 };
 
 /// Batches of one stream that may be unacked. Two keep the sequencer busy; the rest covers the way
@@ -116,7 +116,7 @@ struct Turn {
 /// A batch whose outcome is final, or why it is not.
 struct Settled {
     batch_number: u64,
-    outcome: Result<(Vec<v1::EventResult>, (u64, Bytes), Admission), NotCommitted>,
+    outcome: Result<(Vec<v1::EventResult>, Option<TreeHead>, Admission), NotCommitted>,
 }
 
 /// Why a batch was not committed and is not tried again: the client keeps it and all after it.
@@ -145,11 +145,12 @@ impl Stream {
                 biased;
                 Some(settled) = in_flight.next(), if !in_flight.is_empty() => {
                     let Settled { batch_number, outcome } = settled;
-                    let (results, (tree_size, root_hash), admission) = match outcome {
+                    let (results, tree, admission) = match outcome {
                         Ok(outcome) => outcome,
                         Err(NotCommitted::Draining) => return Ok(()),
                         Err(NotCommitted::Broken) => return Err(Ended::With(status::internal())),
                     };
+                    let (tree_size, root_hash) = append::tree_fields(tree);
                     self.outbox.put(v1::AppendStreamResponse {
                         acked_through: batch_number,
                         results,
@@ -305,7 +306,7 @@ async fn commit(
     mut request: v1::AppendStreamRequest,
     turn: Turn,
     throttles: &mpsc::Sender<v1::StreamThrottle>,
-) -> Result<(Vec<v1::EventResult>, (u64, Bytes), Admission), NotCommitted> {
+) -> Result<(Vec<v1::EventResult>, Option<TreeHead>, Admission), NotCommitted> {
     let (bytes, count) = (request.encoded_len(), request.events.len());
     if count > MAX_BATCH_EVENTS {
         // Refused anyway: it does not wait with more events than it has paid room for.
@@ -326,11 +327,11 @@ async fn commit(
     drop(turn.room);
     if count > MAX_BATCH_EVENTS {
         let why = status::batch_too_large(count, MAX_BATCH_EVENTS);
-        return Ok((append::refuse_all(tally, count, &why), Default::default(), admission));
+        return Ok((append::refuse_all(tally, count, &why), None, admission));
     }
     let (checked, entries) = append::check(audit, log, &producer, request.events);
     if entries.is_empty() {
-        return Ok((append::results(tally, checked, Vec::new(), false), Default::default(), admission));
+        return Ok((append::results(tally, checked, Vec::new(), false), None, admission));
     }
     let submission = Arc::new(Submission { producer, mode: Mode::PerEvent, entries });
     let committed = loop {
@@ -339,8 +340,8 @@ async fn commit(
             Err(error) => wait(audit, error, throttles).await?,
         }
     };
-    let tree = append::tree_fields(committed.tree);
-    Ok((append::results(tally, checked, committed.verdicts, false), tree, admission))
+    let results = append::results(tally, checked, committed.verdicts, false);
+    Ok((results, Some(committed.tree), admission))
 }
 
 /// Tells the client why its acks are late, and waits before the next try.

@@ -123,7 +123,13 @@ impl AuditService for AuditRpc {
             }
         };
         let event = self.0.store.event_at(&log, position).await.map_err(|e| status::store(&e))?;
-        let event = event.ok_or_else(|| no_event(&log, &format!("position {position}")))?;
+        let Some(event) = event else {
+            let extent = self.0.store.extent(&log).await.map_err(|e| status::store(&e))?;
+            return Err(match position < extent.oldest {
+                true => status::position_pruned(extent.oldest),
+                false => no_event(&log, &format!("position {position}")),
+            });
+        };
         Ok(Response::new(GetEventMessage(event)))
     }
 
@@ -139,8 +145,9 @@ impl AuditService for AuditRpc {
         let bucket = convert::bucket(request.bucket.as_ref())?;
         let count =
             Count { log: &log, predicate: &predicate, group_by: &group_by, bucket, most: MAX_COUNT_ROWS };
-        let counted = count.run(&self.0.store).await.map_err(|error| match error {
+        let (counted, oldest_position) = count.run(&self.0.store).await.map_err(|error| match error {
             CountError::Store(error) => status::store(&error),
+            CountError::Removed(removed) => status::position_pruned(removed.oldest),
             CountError::TooMany => {
                 let description = format!(
                     "the count has more than {MAX_COUNT_ROWS} rows; narrow the filter, group by less or widen the bucket"
@@ -150,7 +157,12 @@ impl AuditService for AuditRpc {
         })?;
         let rows: Vec<_> = counted.into_iter().map(|row| convert::count_row(row, &group_by)).collect();
         let total = rows.iter().map(|row| row.count).sum();
-        Ok(Response::new(v1::CountEventsResponse { rows, total, filter: predicate.to_string() }))
+        Ok(Response::new(v1::CountEventsResponse {
+            rows,
+            total,
+            filter: predicate.to_string(),
+            oldest_position,
+        }))
     }
 }
 
@@ -176,8 +188,17 @@ pub(super) fn producer<T>(request: &Request<T>) -> Result<Producer, Status> {
     caller(request.metadata().as_ref())
 }
 
-/// Who is calling. Until callers authenticate, what they say in `x-chancery-producer`.
+/// Who is calling. Until callers authenticate, what they say in `x-chancery-producer`. The server's own name is
+/// nobody else's.
 pub fn caller(headers: &http::HeaderMap) -> Result<Producer, Status> {
+    let caller = named(headers)?;
+    if caller.as_str() == Producer::OWN {
+        return Err(status::producer_reserved(&caller));
+    }
+    Ok(caller)
+}
+
+fn named(headers: &http::HeaderMap) -> Result<Producer, Status> {
     match headers.get("x-chancery-producer") {
         None => Ok(Producer::anonymous()),
         Some(name) => name

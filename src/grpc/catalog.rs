@@ -120,7 +120,7 @@ fn message(catalog: &Catalog, event_type: &EventType) -> v1::EventType {
         Family::CmsAudit | Family::CmsNotification => {
             event_type.rows.iter().map(|row| row_shape(catalog, event_type.family, row)).collect()
         }
-        Family::AsAudit | Family::TokenServer => vec![free_shape(catalog, event_type)],
+        Family::AsAudit | Family::TokenServer | Family::Chancery => vec![free_shape(catalog, event_type)],
     };
     v1::EventType {
         family: event_type.family.proto() as i32,
@@ -170,9 +170,13 @@ fn row_shape(catalog: &Catalog, family: Family, row: &Row) -> v1::EventShape {
 fn free_shape(catalog: &Catalog, event_type: &EventType) -> v1::EventShape {
     let family = catalog.family(event_type.family);
     let mut fields = Vec::new();
+    let (list, known) = match event_type.family {
+        Family::Chancery => ("details", &family.details),
+        _ => ("parameters", &family.parameters),
+    };
     for code in &event_type.parameter_codes {
-        if let Some(attribute) = family.parameters.get(code) {
-            fields.push(keyed(format!("parameters[{code}]"), attribute));
+        if let Some(attribute) = known.get(code) {
+            fields.push(keyed(format!("{list}[{code}]"), attribute));
         }
     }
     if event_type.family == Family::TokenServer {

@@ -175,6 +175,7 @@ impl Messages {
                 self.other(cursor, Payload::Summary(summary_message(summary, filter)))
             }
             Part::Failed(error) => Err(self.with_token(status::store(&error))),
+            Part::Removed(removed) => Err(self.with_token(status::position_pruned(removed.oldest))),
             Part::Draining => Err(self.with_token(status::draining())),
             Part::Slow => {
                 self.metrics.query_throttled(QueryThrottle::slow_reader);
@@ -228,6 +229,7 @@ fn summary_message(summary: Summary, filter: String) -> v1::QuerySummary {
         returned: summary.returned,
         scanned: summary.scanned,
         head_position: summary.head,
+        oldest_position: summary.oldest,
         end_reason: match summary.end {
             End::Complete => v1::EndReason::Complete,
             End::Limit => v1::EndReason::Limit,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     catalog::Suggestions,
-    clock::Clock,
+    clock::{Clock, Salt},
     event::{LogName, ParsedEvent, Producer, Receipt, admit, seal},
     ingest::{
         Admission, SubmitError,
@@ -242,7 +242,7 @@ impl Run<'_> {
         let keys: Vec<_> = missing.iter().map(|row| row.key.clone()).collect();
         let known = self.audit.store.known(self.log, &keys).await.map_err(|error| status::store(&error))?;
         let stored = missing.into_iter().filter_map(|row| {
-            let known = known.get(&row.key).filter(|known| known.content_hash == row.content_hash)?;
+            let known = known.get(&row.key).filter(|known| known.is(&row.content_hash))?;
             Some((row.clone(), (known.position, known.leaf_hash.clone())))
         });
         Ok(stored.collect())
@@ -308,6 +308,10 @@ impl Clock for OfRow<'_> {
     fn new_id(&self) -> Uuid {
         self.event_id
     }
+
+    fn new_salt(&self) -> Salt {
+        self.clock.new_salt()
+    }
 }
 
 /// Takes one row through parse, secret policy, catalog and seal.
@@ -324,7 +328,7 @@ fn judge(
         Ok(parsed) => parsed,
         Err(rejection) => return Ok((Checked { event_id, fate: Fate::Rejected(rejection) }, None)),
     };
-    let receipt = Receipt { log, producer: &key.producer, received_at: clock.now_micros() };
+    let receipt = Receipt { log, producer: &key.producer, received_at: clock.now_micros(), clock: &clock };
     let (judged, fate) = match admit(&audit.catalog, parsed, suggestions) {
         Ok(valid) => {
             let mut sealed = seal(valid, &receipt);

@@ -1,7 +1,8 @@
 //! What queries and `GetEvent` answer with: stored records go to the wire as they are.
 //!
 //! On the wire a field of message type is its length and its bytes, so the bytes of a record stand where an
-//! `Event` is declared, followed by the fields of an event that are not part of its record. Nothing is
+//! `Event` is declared, followed by its personal values with their openings (`event::personal`) and by the fields of
+//! an event that are not part of its record. Nothing is
 //! decoded, and nothing can be encoded differently from what was hashed. Callers: `grpc::query`, `grpc::audit`.
 use bytes::{Buf, BufMut};
 use prost::{
@@ -38,12 +39,16 @@ const fn record_size(event: &StoredEvent) -> u64 {
     event.record.len() as u64
 }
 
-/// Bytes of an `Event`: its record and the fields besides.
+/// Bytes of an `Event`: its record, what lies beside it, and the fields besides.
 fn event_len(event: &StoredEvent) -> usize {
     // One more byte each for their lengths.
     let leaf_hash = key_len(LEAF_HASH) + 1 + event.leaf_hash.len();
     let position = uint64::encoded_len(POSITION, &event.position);
-    event.record.len() + position + leaf_hash + uint64::encoded_len(RECORD_SIZE, &record_size(event))
+    event.record.len()
+        + event.personal.len()
+        + position
+        + leaf_hash
+        + uint64::encoded_len(RECORD_SIZE, &record_size(event))
 }
 
 /// Bytes of a field that holds an `Event`.
@@ -57,6 +62,7 @@ fn encode_event(field: u32, event: &StoredEvent, out: &mut impl BufMut) {
     encode_key(field, WireType::LengthDelimited, out);
     encode_varint(event_len(event) as u64, out);
     out.put_slice(&event.record);
+    out.put_slice(&event.personal);
     uint64::encode(POSITION, &event.position, out);
     encode_key(LEAF_HASH, WireType::LengthDelimited, out);
     encode_varint(event.leaf_hash.len() as u64, out);
@@ -142,8 +148,16 @@ mod tests {
     fn the_wire_holds_the_record_byte_for_byte_and_reads_as_a_response() {
         let stored = v1::Event { event_id: "id".to_owned(), record_version: 1, ..v1::Event::default() };
         let record = stored.encode_to_vec();
+        let fragment = v1::Event { actor: "ann".to_owned(), ..v1::Event::default() };
+        let personal = fragment.encode_to_vec();
         for position in [0, 7, u64::MAX >> 1] {
-            let event = StoredEvent { position, occurred_at: 0, record: record.clone(), leaf_hash: [9; 32] };
+            let event = StoredEvent {
+                position,
+                occurred_at: 0,
+                record: record.clone(),
+                personal: personal.clone(),
+                leaf_hash: [9; 32],
+            };
             let message = QueryMessage::Event { resume_token: "token".to_owned(), event };
             let wire = message.encode_to_vec();
             assert_eq!(wire.len(), message.encoded_len());
@@ -151,9 +165,11 @@ mod tests {
             let got = GetEventMessage(event);
             let got_wire = got.encode_to_vec();
             assert_eq!(got_wire.len(), got.encoded_len());
-            assert!(wire.windows(record.len()).any(|bytes| bytes == record));
+            let beside = [record.as_slice(), &personal].concat();
+            assert!(wire.windows(beside.len()).any(|bytes| bytes == beside));
             let whole = v1::Event {
                 position: Some(position),
+                actor: "ann".to_owned(),
                 leaf_hash: vec![9; 32].into(),
                 record_size: u32::try_from(record.len()).expect("a short record"),
                 ..stored.clone()

@@ -16,10 +16,11 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
-    catalog::rejection::Rejection,
+    catalog::rejection::{Reason, Rejection},
     event::{LogName, Producer},
     ingest::{
         SubmitError,
+        own::OwnError,
         rate::Throttled,
         streams::{MAX_PRODUCER_STREAMS, MAX_STREAMS, TooMany},
     },
@@ -108,7 +109,11 @@ pub fn rejected_batch(rejections: &[(usize, &Rejection)]) -> Status {
     for (field, description) in shown {
         details.add_bad_request_violation(field, description);
     }
-    Status::with_error_details(Code::InvalidArgument, short(&message, MOST_MESSAGE), details)
+    let code = match first.reason {
+        Reason::FamilyNotAllowed => Code::PermissionDenied,
+        _ => Code::InvalidArgument,
+    };
+    Status::with_error_details(code, short(&message, MOST_MESSAGE), details)
 }
 
 /// Events whose ids are taken by events with other content: index, and the other's position when it is
@@ -203,6 +208,13 @@ pub fn log_not_allowed(producer: &Producer, log: &LogName, allowed: &BTreeSet<Lo
     Status::with_error_details(Code::PermissionDenied, message, info("LOG_NOT_ALLOWED", metadata))
 }
 
+/// The name is the one that the server's own events are stored under.
+pub fn producer_reserved(producer: &Producer) -> Status {
+    let metadata = HashMap::from([("producer".to_owned(), producer.as_str().to_owned())]);
+    let message = format!("the producer name {} is the server's own", producer.as_str());
+    Status::with_error_details(Code::PermissionDenied, message, info("PRODUCER_RESERVED", metadata))
+}
+
 /// There are as many append streams as there may be.
 pub fn too_many_streams(producer: &Producer, limit: TooMany) -> Status {
     let (subject, description) = match limit {
@@ -270,6 +282,25 @@ pub fn store(error: &StoreError) -> Status {
     }
 }
 
+/// A store failure of an erasure. What was done stays done, and the same request goes on from there.
+pub fn erasure(error: &StoreError) -> Status {
+    match error {
+        StoreError::Unavailable(_) | StoreError::Locked(_) | StoreError::StateUnknown(_) => {
+            tracing::warn!(%error, "an erasure failed");
+            unavailable("STORE_UNAVAILABLE", "the store cannot be written now; repeat the request")
+        }
+        StoreError::TooSlow(_) | StoreError::Broken(_) | StoreError::KeyTaken => store(error),
+    }
+}
+
+/// The id of another request to erase.
+pub fn request_id_reused() -> Status {
+    let description = "is that of a request for another person or with another reason";
+    let mut details = info("REQUEST_ID_REUSED", HashMap::new());
+    details.add_bad_request_violation("request_id", description);
+    Status::with_error_details(Code::AlreadyExists, format!("request_id: {description}"), details)
+}
+
 /// The server is going away; another replica, or this one in a moment, will answer.
 pub fn draining() -> Status {
     unavailable(reason(SubmitError::Draining), "the server is shutting down")
@@ -282,6 +313,21 @@ pub fn not_found(reason: &str, message: impl Into<String>, nearest: &[String]) -
         metadata.insert("nearest".to_owned(), short(&nearest.join(", "), MOST_DESCRIPTION));
     }
     Status::with_error_details(Code::NotFound, message, info(reason, metadata))
+}
+
+/// Retention has removed positions that were asked for.
+pub fn position_pruned(oldest: u64) -> Status {
+    let metadata = HashMap::from([("oldest_position".to_owned(), oldest.to_string())]);
+    let message = format!("retention has removed every event below position {oldest}");
+    Status::with_error_details(Code::OutOfRange, message, info("POSITION_PRUNED", metadata))
+}
+
+/// The event that was to tell of something is not in the log, and so it was not done.
+pub fn own_event(error: &OwnError) -> Status {
+    match error {
+        OwnError::NotCommitted(error) => not_committed(*error),
+        OwnError::Refused(why) => invalid("INVALID_REASON", "reason", why.as_str()),
+    }
 }
 
 /// A position or size that the log, or its newest checkpoint, has not reached; `size` is how far that is.

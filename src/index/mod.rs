@@ -7,9 +7,10 @@
 //! and never a wrong row; only a posting that is missing would lose a row.
 //!
 //! This module is pure: `terms` says what an event is found by, `segment` collects a segment, `postings`
-//! and `run` are what is stored, `chores` decides which runs to merge and which to clear away. It does no
+//! and `run` are what is stored, `chores` decides which runs to merge and which to clear away, `erase` takes positions out of rows. It does no
 //! I/O. Callers: `ingest::indexer`, which builds, and `query`, which looks up; `store` keeps the rows.
 pub mod chores;
+pub mod erase;
 pub mod postings;
 pub mod run;
 pub mod segment;

@@ -220,7 +220,8 @@ impl RowWriter {
         self.term(term, postings.finish());
     }
 
-    fn term(&mut self, term: Term, postings: Vec<u8>) {
+    /// Adds a term with its postings as they are stored.
+    pub fn term(&mut self, term: Term, postings: Vec<u8>) {
         if postings.len() > LONG {
             self.alone.push(Row::sealed(Key { kind: Kind::Term, key: term.0 }, postings));
             return;

@@ -108,7 +108,7 @@ mod tests {
         let attribute = |(name, value): &(&str, &str)| v1::Attribute {
             name: (*name).to_owned(),
             value: (*value).to_owned(),
-            dropped: false,
+            ..v1::Attribute::default()
         };
         let list: Vec<_> = pairs.iter().map(attribute).collect();
         Columns { attributes: attribute_text(&list), ..Columns::default() }

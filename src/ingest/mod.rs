@@ -7,8 +7,10 @@
 pub mod admission;
 pub mod allowance;
 mod appenders;
+pub mod erasure;
 mod gaps;
 pub mod indexer;
+pub mod own;
 pub mod producers;
 pub mod rate;
 pub mod sequencer;

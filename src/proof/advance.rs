@@ -144,7 +144,8 @@ async fn compare(
     check_extension(last, head, &proof).map_err(|reason| Trouble::Forked(reason, *head))
 }
 
-/// Makes sure of the tiles that proofs of a checkpoint are made of.
+/// Makes sure of the tiles that proofs of a checkpoint are made of. They come from memory mostly; a proof without
+/// them would read the leaf hashes of all that was appended since.
 async fn tiles(parts: &Parts, name: &LogName, size: u64) -> Result<(), Trouble> {
     match timeout(TILES, parts.tiler.complete(name, size)).await {
         Ok(done) => Ok(done?),

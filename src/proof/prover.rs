@@ -21,8 +21,9 @@ use crate::{
     tree::{HASH_BYTES, Hash, TreeHead},
 };
 
-/// Hashes that are read for one proof to make up for missing tiles: 2 MiB. Tiles are written four times a second, so
-/// even 80,000 events a second leave 20,000 leaves without; there are more after an upgrade of a large log.
+/// Hashes that are read for one proof to make up for missing tiles: 2 MiB. Some may be read for two of its nodes.
+/// Tiles are written four times a second, so even 80,000 events a second leave 20,000 leaves without; there are
+/// more after an upgrade of a large log.
 const MOST_HASHES: u64 = 1 << 16;
 
 /// Proof that a leaf is in a tree.

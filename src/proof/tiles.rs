@@ -138,13 +138,26 @@ impl Tiler {
         Ok(false)
     }
 
+    /// Whether leaves that this replica has committed are those of the store still: a failover can lose commits,
+    /// and another replica commits other events in their place. It loses the last ones, so the last one tells.
+    async fn are_stored(
+        &self,
+        log: &LogName,
+        positions: &Range<u64>,
+        leaves: &[Hash],
+    ) -> Result<bool, StoreError> {
+        let last = positions.end.saturating_sub(1);
+        let stored = self.store.leaf_hashes(log, last..positions.end).await?;
+        Ok(stored.last() == leaves.last())
+    }
+
     /// The hashes that the tiles of a level hold.
     async fn hashes(&self, log: &LogName, level: u8, hashes: Range<u64>) -> Result<Vec<Hash>, StoreError> {
         let wanted = hashes.end - hashes.start;
         let found = match level.checked_sub(1) {
             None => match self.recent.leaves(log, &hashes) {
-                Some(leaves) => leaves,
-                None => self.store.leaf_hashes(log, hashes).await?,
+                Some(leaves) if self.are_stored(log, &hashes, &leaves).await? => leaves,
+                _ => self.store.leaf_hashes(log, hashes).await?,
             },
             Some(below) => self.store.tile_roots(log, below, hashes).await?,
         };

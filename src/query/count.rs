@@ -12,11 +12,12 @@ use super::{
     pieces::{Piece, Pieces},
     plan::Plan,
     predicate::{NumberColumn, Predicate, TextColumn},
+    removed::{self, Removed},
 };
 use crate::{
     event::LogName,
     index::segment::HOUR,
-    store::{CountRequest, Counted, GroupColumn, RollupRequest, Store, StoreError, Times},
+    store::{CountRequest, Counted, Extent, GroupColumn, RollupRequest, Store, StoreError, Times},
 };
 
 /// Positions of one statement. It groups what it reads and returns little, so it may read more than a page.
@@ -41,6 +42,8 @@ pub enum CountError {
     Store(StoreError),
     /// More groups than asked for.
     TooMany,
+    /// Retention has removed what was asked for.
+    Removed(Removed),
 }
 
 impl From<StoreError> for CountError {
@@ -56,22 +59,24 @@ type Key = (Option<i64>, Vec<(i64, String)>);
 struct Groups(BTreeMap<Key, u64>);
 
 impl Count<'_> {
-    /// The groups that have events, by bucket and then by their values.
+    /// The groups that have events, by bucket and then by their values, and the first position that was there to
+    /// be counted.
     ///
     /// # Errors
     /// The store cannot be read, it takes too long, or there are too many groups.
-    pub async fn run(&self, store: &Arc<dyn Store>) -> Result<Vec<Counted>, CountError> {
+    pub async fn run(&self, store: &Arc<dyn Store>) -> Result<(Vec<Counted>, u64), CountError> {
         let begun = Instant::now();
-        let head = store.head(self.log).await?;
+        let Extent { oldest, size: head } = store.extent(self.log).await?;
+        removed::refuse(self.predicate, oldest).map_err(CountError::Removed)?;
         let plan = Plan::of(self.predicate);
-        let mut rest = plan.positions.start..head.min(plan.positions.end);
+        let mut rest = plan.positions.start.max(oldest)..head.min(plan.positions.end);
         let mut groups = Groups::default();
         if let Some((predicate, occurred)) = self.rolled_up() {
             let count = CountRequest { predicate: &predicate, ..self.request(&rest, None) };
             let (indexed, rows) = store.rollup(&RollupRequest { count, occurred }).await?;
             self.add(&mut groups, rows)?;
             // What was indexed after the head was read is counted as well: a longer prefix.
-            rest = indexed..head.max(indexed);
+            rest = indexed.max(oldest)..head.max(indexed);
         }
         let mut pieces = Pieces::new(Arc::clone(store), self.log.clone(), plan, false);
         while !rest.is_empty() {
@@ -86,22 +91,19 @@ impl Count<'_> {
                     let rows = match &part {
                         Part::Window(range) => store.count(&self.request(range, None)).await?,
                         Part::Positions(positions) => {
-                            store.count(&self.request(&(0..head), Some(positions))).await?
+                            store.count(&self.request(&(oldest..head), Some(positions))).await?
                         }
                     };
                     self.add(&mut groups, rows)?;
                 }
             }
         }
-        Ok(groups
-            .0
-            .into_iter()
-            .map(|((bucket, group), count)| Counted {
-                group: group.into_iter().map(|(_, text)| text).collect(),
-                bucket,
-                count,
-            })
-            .collect())
+        let counted = groups.0.into_iter().map(|((bucket, group), count)| Counted {
+            group: group.into_iter().map(|(_, text)| text).collect(),
+            bucket,
+            count,
+        });
+        Ok((counted.collect(), oldest))
     }
 
     const fn request<'a>(&'a self, range: &Range<u64>, positions: Option<&'a [u64]>) -> CountRequest<'a> {

@@ -14,7 +14,6 @@ use std::{
     time::Duration,
 };
 
-use prost::Message as _;
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::{MissedTickBehavior, interval},
@@ -26,11 +25,14 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    event::{Columns, LogName, SealedEvent},
+    event::{Columns, LogName, SealedEvent, personal},
     index::{Term, terms::terms_of},
-    proto::v1,
+    proto::v1::EventFamily,
     store::{PageRequest, PageStart, Store, StoreError, StoredEvent},
 };
+
+/// Code of the event that tells of an erasure.
+const ERASED: &str = "SUBJECT_ERASED";
 
 /// How often the heads of followed logs are looked at: what another replica commits is seen this late at
 /// most. One short statement for all logs.
@@ -119,6 +121,7 @@ impl LiveEvent {
                 position,
                 occurred_at: event.columns().occurred_at,
                 record: event.record().to_vec(),
+                personal: event.personal().to_vec(),
                 leaf_hash: *event.leaf_hash(),
             },
             Self::Read(event) => event.0.clone(),
@@ -127,8 +130,8 @@ impl LiveEvent {
 
     fn bytes(&self) -> usize {
         let record = match self {
-            Self::Sealed(event) => event.record().len(),
-            Self::Read(event) => event.0.record.len(),
+            Self::Sealed(event) => event.record().len() + event.personal().len(),
+            Self::Read(event) => event.0.record.len() + event.0.personal.len(),
         };
         // The columns repeat about as much as a record holds.
         2 * record + 512
@@ -139,6 +142,14 @@ impl Batch {
     fn new(first: u64, events: Vec<LiveEvent>) -> Self {
         let bytes = events.iter().map(LiveEvent::bytes).sum();
         Self { first, events, bytes, terms: OnceLock::new() }
+    }
+
+    /// Whether it says that events before it have been erased.
+    fn tells_of_erasure(&self) -> bool {
+        self.events.iter().any(|event| {
+            let columns = event.columns();
+            columns.family == EventFamily::Chancery as i32 && columns.code == ERASED
+        })
     }
 
     /// The position after its last event.
@@ -291,9 +302,11 @@ impl Feed {
         let most = FEEDS_BYTES / feeds;
         let mut ring = self.ring();
         ring.bytes += batch.bytes;
+        // What lies before an erasure may hold what it erases, on whichever replica: followers read it from the store.
+        let stale = batch.tells_of_erasure();
         ring.batches.push_back(Arc::new(batch));
         let mut old = Vec::new();
-        while ring.bytes > most {
+        while ring.bytes > most || stale {
             // At last the newest itself: its followers read it from the store.
             let Some(oldest) = ring.batches.pop_front() else { break };
             ring.bytes -= oldest.bytes;
@@ -415,7 +428,7 @@ async fn read(feed: &Feed, store: &dyn Store, from: u64, to: u64) -> Result<u64,
                     format!("no event at position {}", next + events.len() as u64).into(),
                 ));
             }
-            let columns = v1::Event::decode(event.record.as_slice())
+            let columns = personal::decode(&event.record, &event.personal)
                 .map_err(|error| StoreError::Broken(error.into()))?;
             events.push(LiveEvent::Read(Box::new((event, Columns::of(&columns)))));
         }
@@ -428,3 +441,7 @@ async fn read(feed: &Feed, store: &dyn Store, from: u64, to: u64) -> Result<u64,
     }
     Ok(next)
 }
+
+#[cfg(test)]
+#[path = "live_tests.rs"]
+mod tests;

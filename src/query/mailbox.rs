@@ -242,7 +242,13 @@ mod tests {
     use super::*;
 
     fn page(head: u64, events: u64) -> Part {
-        let event = |position| StoredEvent { position, occurred_at: 0, record: vec![0], leaf_hash: [0; 32] };
+        let event = |position| StoredEvent {
+            position,
+            occurred_at: 0,
+            record: vec![0],
+            personal: vec![1],
+            leaf_hash: [0; 32],
+        };
         Part::Page { events: (0..events).map(event).collect(), head }
     }
 

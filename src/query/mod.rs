@@ -6,7 +6,7 @@
 //! Positions become visible in order, so a page never skips an event that commits later.
 //!
 //! `predicate` says what is asked for, `plan` what of it the index can look up, `pages` reads it in an order,
-//! `reader` runs one query, `mailbox` brings what it reads to a client that may be slow, `token` lets it go on
+//! `removed` says what retention has taken away, `reader` runs one query, `mailbox` brings what it reads to a client that may be slow, `token` lets it go on
 //! later; `count` counts. Callers: `grpc`.
 mod by_time;
 pub mod count;
@@ -17,6 +17,7 @@ mod pieces;
 pub mod plan;
 pub mod predicate;
 mod reader;
+pub mod removed;
 pub mod token;
 
 use std::{
@@ -28,6 +29,7 @@ use live::Live;
 pub use mailbox::{Letter, Letters, SLOW};
 use predicate::Predicate;
 use reader::Reader;
+use removed::Removed;
 use token::Cursor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -86,6 +88,8 @@ pub enum Part {
     Summary(Summary),
     /// The store failed.
     Failed(StoreError),
+    /// Retention has removed what was asked for, or what was still to be read.
+    Removed(Removed),
     /// The server is going away.
     Draining,
     /// The client has taken nothing for [`SLOW`].
@@ -97,6 +101,8 @@ pub struct Summary {
     pub returned: u64,
     pub scanned: u64,
     pub head: u64,
+    /// The first position that was there to be looked at.
+    pub oldest: u64,
     pub end: End,
     pub cursor: Cursor,
     pub plan: String,

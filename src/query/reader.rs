@@ -23,11 +23,12 @@ use super::{
     pages::Pages,
     plan::{Plan, Terms},
     predicate::Predicate,
+    removed::{self, Removed},
     token::Cursor,
 };
 use crate::{
     clock::Clock,
-    store::{PageStart, Store, StoreError, StoredEvent},
+    store::{Extent, PageStart, Store, StoreError, StoredEvent},
 };
 
 /// Events of one page at most.
@@ -53,6 +54,7 @@ enum Stop {
     /// Nobody reads the answers.
     Unread,
     Failed(StoreError),
+    Removed(Removed),
     Drain,
     Deadline,
 }
@@ -69,6 +71,10 @@ pub struct Reader {
     /// Where the first one was.
     first: Cursor,
     head: u64,
+    /// Retention had removed what is below...
+    oldest: u64,
+    /// ...when that was last looked at.
+    looked: Instant,
     returned: u64,
     /// Events of the next page.
     rows: u32,
@@ -155,6 +161,8 @@ impl Reader {
             cursor,
             first: cursor,
             head: 0,
+            oldest: 0,
+            looked: now,
             returned: 0,
             rows: FIRST_PAGE_EVENTS,
             running: Running::of(running),
@@ -169,6 +177,7 @@ impl Reader {
             Err(Stop::Drain) if self.query.follow => self.summary(End::Drain).await,
             Err(Stop::Drain) => Part::Draining,
             Err(Stop::Failed(error)) => Part::Failed(error),
+            Err(Stop::Removed(removed)) => Part::Removed(removed),
             Err(Stop::Unread) => return,
         };
         // The client may be gone.
@@ -176,7 +185,7 @@ impl Reader {
     }
 
     async fn summary(&self, end: End) -> Part {
-        let (returned, head, cursor) = (self.returned, self.head, self.cursor);
+        let (returned, head, oldest, cursor) = (self.returned, self.head, self.oldest, self.cursor);
         let scanned = match (self.first.start, cursor.start) {
             (PageStart::From(first), PageStart::From(last)) => last.saturating_sub(first),
             (PageStart::Below(first), PageStart::Below(last)) => first.saturating_sub(last),
@@ -191,14 +200,20 @@ impl Reader {
             }
             Ok(Err(_)) | Err(_) => String::new(),
         };
-        Part::Summary(Summary { returned, scanned, head, end, cursor, plan })
+        Part::Summary(Summary { returned, scanned, head, oldest, end, cursor, plan })
     }
 
     async fn read(&mut self, drain: &CancellationToken) -> Result<End, Stop> {
-        let now = self.pace.until(drain, || None, self.store.head(&self.query.log)).await?;
-        let now = now.map_err(Stop::Failed)?;
+        let Extent { oldest, size: now } = self.extent(drain).await?;
+        removed::refuse(&self.query.predicate, oldest).map_err(Stop::Removed)?;
+        if self.query.resume.is_some_and(|cursor| is_removed(cursor, oldest)) {
+            return Err(Stop::Removed(Removed { oldest }));
+        }
+        self.oldest = oldest;
+        let predicate = removed::from_oldest(self.query.predicate.clone(), oldest);
+        self.pages = Pages::new(Arc::clone(&self.store), self.query.log.clone(), predicate, self.query.order);
         self.cursor = self.query.resume.unwrap_or(match self.query.order {
-            Order::PositionAsc => Cursor { start: PageStart::From(0), head: 0 },
+            Order::PositionAsc => Cursor { start: PageStart::From(oldest), head: 0 },
             Order::PositionDesc => Cursor { start: PageStart::Below(now), head: now },
             Order::OccurredDesc => {
                 Cursor { start: PageStart::Earlier { occurred_at: i64::MAX, position: now }, head: now }
@@ -220,9 +235,28 @@ impl Reader {
         }
     }
 
+    async fn extent(&mut self, drain: &CancellationToken) -> Result<Extent, Stop> {
+        self.looked = Instant::now();
+        let extent = self.pace.until(drain, || None, self.store.extent(&self.query.log)).await?;
+        extent.map_err(Stop::Failed)
+    }
+
+    /// Makes sure that nothing was removed of what is still to be read: it would be missing without a word.
+    /// Retention waits much longer between the mark and the removal than this does between two looks.
+    async fn still_there(&mut self, drain: &CancellationToken) -> Result<(), Stop> {
+        if self.looked.elapsed() < CHECKPOINT {
+            return Ok(());
+        }
+        let Extent { oldest, .. } = self.extent(drain).await?;
+        let missing = oldest > self.oldest
+            && (self.query.order != Order::PositionAsc || is_removed(self.cursor, oldest));
+        if missing { Err(Stop::Removed(Removed { oldest })) } else { Ok(()) }
+    }
+
     /// Reads everything below the head. Returns whether the limit was reached.
     async fn past(&mut self, drain: &CancellationToken) -> Result<bool, Stop> {
         loop {
+            self.still_there(drain).await?;
             let (cursor, clock) = (self.cursor, Arc::clone(&self.pace.clock));
             let reading = self.pages.next(cursor.start, self.head, self.wanted());
             let page = self.pace.until(drain, || Some((cursor, clock.now_micros())), reading).await?;
@@ -249,7 +283,7 @@ impl Reader {
     async fn send(&mut self, events: Vec<StoredEvent>) -> Result<bool, Stop> {
         let Some(last) = events.last() else { return Ok(false) };
         let last = after(self.query.order, last, self.head);
-        let bytes: usize = events.iter().map(|event| event.record.len()).sum();
+        let bytes: usize = events.iter().map(|event| event.record.len() + event.personal.len()).sum();
         self.rows = page_rows(bytes / events.len(), self.running.0.load(Ordering::Relaxed));
         self.returned += events.len() as u64;
         self.pace.put(Part::Page { events, head: self.head }).await?;
@@ -350,6 +384,11 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// Whether an ascending query has come to positions that are removed.
+fn is_removed(cursor: Cursor, oldest: u64) -> bool {
+    matches!(cursor.start, PageStart::From(position) if position < oldest)
 }
 
 /// The position that an ascending query looks at next.

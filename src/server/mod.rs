@@ -21,26 +21,31 @@ use tonic_health::{
 use crate::{
     event::limits::MAX_MESSAGE_BYTES,
     grpc::{
+        admin::AdminRpc,
         audit::{Audit, AuditRpc},
         catalog::CatalogRpc,
         producer::ProducerRpc,
         proof::ProofRpc,
         quarantine::QuarantineRpc,
+        retention::RetentionRpc,
     },
     proto::{
         DESCRIPTORS,
         servers::{
+            admin_service_server::{AdminServiceServer, SERVICE_NAME as ADMIN},
             audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT},
             catalog_service_server::{CatalogServiceServer, SERVICE_NAME as CATALOG},
             producer_service_server::{ProducerServiceServer, SERVICE_NAME as PRODUCER},
             proof_service_server::{ProofServiceServer, SERVICE_NAME as PROOF_NAME},
             quarantine_service_server::{QuarantineServiceServer, SERVICE_NAME as QUARANTINE},
+            retention_service_server::{RetentionServiceServer, SERVICE_NAME as RETENTION},
         },
     },
+    retention::Keeper,
 };
 
 /// Services whose health is reported by name; the empty name is the whole server.
-pub const SERVICES: [&str; 6] = ["", AUDIT, CATALOG, PRODUCER, PROOF, QUARANTINE];
+pub const SERVICES: [&str; 8] = ["", ADMIN, AUDIT, CATALOG, PRODUCER, PROOF, QUARANTINE, RETENTION];
 /// The service of proofs, which is not well when a log is no longer signed.
 pub const PROOF: &str = PROOF_NAME;
 /// Concurrent calls on one connection.
@@ -73,6 +78,7 @@ pub async fn serve_grpc(
     listener: TcpListener,
     audit: Arc<Audit>,
     catalog: CatalogRpc,
+    keeper: Arc<Keeper>,
     health: HealthReporter,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
@@ -95,6 +101,10 @@ pub async fn serve_grpc(
         .layer(intake::IntakeLayer::new(Arc::clone(&audit.ingest), Arc::clone(&audit.metrics)))
         .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
         .add_service(
+            AdminServiceServer::new(AdminRpc(Arc::clone(&audit)))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(
             ProducerServiceServer::new(ProducerRpc(Arc::clone(&audit)))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
@@ -104,6 +114,10 @@ pub async fn serve_grpc(
         )
         .add_service(
             QuarantineServiceServer::new(QuarantineRpc(Arc::clone(&audit)))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(
+            RetentionServiceServer::new(RetentionRpc { audit: Arc::clone(&audit), keeper })
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
         .add_service(AuditServiceServer::new(AuditRpc(audit)).max_decoding_message_size(MAX_MESSAGE_BYTES))

@@ -3,10 +3,8 @@
 //!
 //! `log_head.filled` says how far a log is done. An append moves it along with the head when nothing is left to
 //! fill; a program of an older schema leaves it behind, which is how its rows are found. `log_head.tree_size` says the same of the log's tree.
-use prost::Message as _;
-
 use super::{StoreError, broken};
-use crate::{event::Columns, proto::v1::Event};
+use crate::event::{Columns, personal};
 
 /// Positions of one batch. Its records are in memory: 256 of the largest are some 50 MiB. The head of the log
 /// is locked meanwhile, for some 10 ms.
@@ -23,9 +21,9 @@ pub struct Filling {
 }
 
 impl Filling {
-    /// What the record at a position says.
-    pub fn of(position: i64, record: &[u8]) -> Result<Self, StoreError> {
-        let event = Event::decode(record)
+    /// What the event at a position says.
+    pub fn of(position: i64, record: &[u8], personal: &[u8]) -> Result<Self, StoreError> {
+        let event = personal::decode(record, personal)
             .map_err(|error| broken(format!("the record at position {position}: {error}")))?;
         let Columns { severity, attributes, .. } = Columns::of(&event);
         Ok(Self { position, severity, attributes })

@@ -3,6 +3,8 @@
 //! What only readers use is not in it.
 mod tree;
 
+mod reads;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     future::pending,
@@ -15,14 +17,12 @@ use async_trait::async_trait;
 use tokio::{sync::OwnedMutexGuard, time::sleep};
 
 use super::{
-    Appender, CountRequest, Counted, Discard, EpochKey, IndexReads, IndexWriter, Key, Known, LastSeen, Live,
-    Moment, PageRequest, ProducerDetail, ProducerPage, ProducerRow, QuarantineCursor, QuarantineFilter,
-    QuarantineKey, QuarantinePage, Quarantined, QuarantinedRow, RollupRequest, Rows, Run, Store, StoreError,
-    StoredEpoch, StoredEvent, Times, broken,
+    Appender, CountRequest, Counted, Discard, EpochKey, Key, Known, LastSeen, PageRequest, ProducerDetail,
+    ProducerPage, ProducerRow, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage,
+    Quarantined, QuarantinedRow, Rows, Run, Store, StoreError, StoredEpoch, StoredEvent, broken,
 };
 use crate::{
     event::{LogName, Producer},
-    index::{self, chores::RunId},
     ingest::sequencer::{Head, Plan},
     tree::{Frontier, Hash},
 };
@@ -265,8 +265,14 @@ impl Appender for MemoryAppender {
             let key = Key { producer: placed.producer.clone(), event_id: event.event_id() };
             let (content_hash, leaf_hash) = (event.content_hash().to_vec(), event.leaf_hash().to_vec());
             let known = Known { position, content_hash, leaf_hash };
-            let (occurred_at, record) = (event.columns().occurred_at, event.record().to_vec());
-            (StoredEvent { position, occurred_at, record, leaf_hash: *placed.event.leaf_hash() }, key, known)
+            let stored = StoredEvent {
+                position,
+                occurred_at: event.columns().occurred_at,
+                record: event.record().to_vec(),
+                personal: event.personal().to_vec(),
+                leaf_hash: *event.leaf_hash(),
+            };
+            (stored, key, known)
         });
         let quarantined = plan.quarantined.iter().map(|(producer, event)| row(producer, event));
         let written = Written {
@@ -341,55 +347,8 @@ fn row(producer: &Producer, event: &Quarantined) -> QuarantineKey {
     QuarantineKey { key, content_hash: event.content_hash }
 }
 
-fn readers_only<T>() -> Result<T, StoreError> {
+pub(super) fn readers_only<T>() -> Result<T, StoreError> {
     Err(broken("the store in memory is for sequencers"))
-}
-
-#[async_trait]
-impl IndexReads for MemoryStore {
-    async fn live_runs(&self, _log: &LogName, _positions: &Range<u64>) -> Result<Live, StoreError> {
-        readers_only()
-    }
-
-    async fn index_rows(
-        &self,
-        _log: &LogName,
-        _wanted: &[(RunId, Vec<index::Key>)],
-    ) -> Result<Vec<Option<Vec<index::Row>>>, StoreError> {
-        readers_only()
-    }
-
-    async fn segments(
-        &self,
-        _log: &LogName,
-        _positions: &Range<u64>,
-        _occurred: Times,
-        _received: Times,
-    ) -> Result<Vec<Range<u64>>, StoreError> {
-        readers_only()
-    }
-
-    async fn moments(&self, _page: &PageRequest<'_>) -> Result<Vec<Moment>, StoreError> {
-        readers_only()
-    }
-
-    async fn down(
-        &self,
-        _log: &LogName,
-        _below: Moment,
-        _until: i64,
-        _events: u32,
-    ) -> Result<Option<Moment>, StoreError> {
-        readers_only()
-    }
-
-    async fn rollup(&self, _request: &RollupRequest<'_>) -> Result<(u64, Vec<Counted>), StoreError> {
-        readers_only()
-    }
-
-    async fn index_writer(&self) -> Result<Box<dyn IndexWriter>, StoreError> {
-        readers_only()
-    }
 }
 
 #[async_trait]
@@ -409,10 +368,6 @@ impl Store for MemoryStore {
         appender.step(Step::Connect).await?;
         appender.unusable = false;
         Ok(Box::new(appender))
-    }
-
-    async fn head(&self, log: &LogName) -> Result<u64, StoreError> {
-        Ok(self.look(log, |tables| tables.size))
     }
 
     async fn tree(&self, log: &LogName) -> Result<Frontier, StoreError> {

@@ -6,6 +6,7 @@
 //! Writes go through an [`Appender`], which owns its database connection and belongs to one sequencer
 //! task: a write must never share a connection with a request that may be dropped half-way. Reads go
 //! through a pool, in short statements, never inside a long transaction.
+mod erase;
 mod filling;
 mod index;
 mod index_steps;
@@ -13,6 +14,7 @@ mod postgres;
 mod producer_columns;
 mod producers;
 mod quarantine;
+mod retention;
 mod sql;
 mod sqlite;
 mod tree;
@@ -27,6 +29,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+pub use erase::{ErasedEvent, Eraser, ErasureCounts, ErasureRequest, Erasures};
 pub use index::{Behind, IndexReads, IndexWriter, Live, Moment, RollupRequest, Times};
 pub use producers::{
     Epoch, EpochKey, EpochRow, Gap, LastSeen, ProducerDelta, ProducerDetail, ProducerPage, ProducerRow,
@@ -35,6 +38,7 @@ pub use producers::{
 pub use quarantine::{
     Discard, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow,
 };
+pub use retention::{Extent, Hold, Marked, Retention};
 pub use tree::{NewTile, StoredCheckpoint, TILE_BYTES, Trees, WantedCheckpoint};
 pub use url::StoreUrl;
 use uuid::Uuid;
@@ -84,9 +88,18 @@ pub struct Key {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Known {
     pub position: u64,
+    /// Empty when values of the event were erased.
     pub content_hash: Vec<u8>,
     /// Empty when the event itself is gone.
     pub leaf_hash: Vec<u8>,
+}
+
+impl Known {
+    /// Whether an event of this content is the stored one. Of an event whose personal values were erased nothing
+    /// is left to compare with, because they could be guessed from it; its id tells.
+    pub fn is(&self, content_hash: &[u8]) -> bool {
+        self.content_hash.is_empty() || self.content_hash == content_hash
+    }
 }
 
 /// An event as it lies in the store.
@@ -95,6 +108,8 @@ pub struct StoredEvent {
     pub position: u64,
     pub occurred_at: i64,
     pub record: Vec<u8>,
+    /// What lies beside the record: see `event::personal`.
+    pub personal: Vec<u8>,
     pub leaf_hash: [u8; 32],
 }
 
@@ -141,7 +156,7 @@ impl Rows {
 
     /// Adds an event. Returns whether there is room for more.
     fn add(&mut self, bytes: &mut usize, event: StoredEvent) -> bool {
-        *bytes += event.record.len();
+        *bytes += event.record.len() + event.personal.len();
         self.events.push(event);
         self.cut = *bytes >= Self::MOST_BYTES;
         !self.cut
@@ -218,15 +233,13 @@ pub struct Quarantined {
 
 /// A database.
 #[async_trait]
-pub trait Store: IndexReads + Trees {
+pub trait Store: IndexReads + Trees + Retention + Erasures {
     /// Brings the schema up to date, and fills in columns that came with it. Can be ended and begun again.
     async fn migrate(&self) -> Result<(), StoreError>;
     /// Whether the store answers and has the schema this program needs.
     async fn ready(&self) -> Result<(), StoreError>;
     /// A connection of its own for one sequencer.
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError>;
-    /// Number of events in a log; 0 for a log that has none.
-    async fn head(&self, log: &LogName) -> Result<u64, StoreError>;
     /// The tree of a log's leaf hashes. Empty for a log that has none.
     async fn tree(&self, log: &LogName) -> Result<Frontier, StoreError>;
     /// Numbers of events in these logs; those that have none may be left out.
@@ -396,3 +409,5 @@ fn schema_matches(migrator: &sqlx::migrate::Migrator, applied: &[i64]) -> Result
 
 #[cfg(test)]
 pub mod memory;
+#[cfg(test)]
+mod memory_erasures;

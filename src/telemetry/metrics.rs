@@ -90,6 +90,7 @@ pub struct Metrics {
     query_throttled: Family<ByQueryThrottle, Counter>,
     unindexed: Gauge,
     segments: Counter,
+    removed: Counter,
     /// Of signed checkpoints.
     pub checkpoints: CheckpointMetrics,
     /// Of single producers.
@@ -142,6 +143,12 @@ impl Default for Metrics {
         );
         let segments = Counter::default();
         registry.register("index_segments", "Segments indexed by this replica", segments.clone());
+        let removed = Counter::default();
+        registry.register(
+            "retention_removed_positions",
+            "Positions that retention of this replica has removed",
+            removed.clone(),
+        );
         let checkpoints = CheckpointMetrics::new(&mut registry);
         let producers = ProducerMetrics::new(&mut registry);
         Self {
@@ -156,6 +163,7 @@ impl Default for Metrics {
             query_throttled,
             unindexed,
             segments,
+            removed,
             checkpoints,
             producers,
         }
@@ -209,6 +217,11 @@ impl Metrics {
     /// A segment was indexed.
     pub fn segment_indexed(&self) {
         self.segments.inc();
+    }
+
+    /// Retention has removed so many positions.
+    pub fn removed(&self, positions: u64) {
+        self.removed.inc_by(positions);
     }
 
     /// The exposition text.

@@ -18,6 +18,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::event::Producer;
+
 /// Producers with a label of their own.
 pub const MOST_LABELS: u32 = 100;
 /// The label of all others. No producer's name has brackets.
@@ -65,8 +67,12 @@ impl ProducerMetrics {
         Self { labelled: Mutex::default(), last_seen, known, gaps, missing, late }
     }
 
-    /// A producer was seen; at 0 it was not. Never goes back, in whatever order commits and refreshes come.
+    /// A producer was seen; at 0 it was not. Never goes back, in whatever order commits and refreshes come. The
+    /// server's own events are rare, and their absence is no silence.
     pub fn seen(&self, producer: &str, micros: i64) {
+        if producer == Producer::OWN {
+            return;
+        }
         let mut labelled = self.labelled.lock().unwrap_or_else(PoisonError::into_inner);
         if micros > 0 && has_label(&mut labelled, producer) {
             let last = labelled.entry(producer.to_owned()).or_default();
@@ -136,6 +142,8 @@ mod tests {
         metrics.seen("one", 2_500_000);
         metrics.seen("one", 1_000_000);
         metrics.seen("one", 0);
+        metrics.seen(Producer::OWN, 2_500_000);
+        assert!(metrics.last_seen.get(&label(Producer::OWN)).is_none());
         assert_eq!(value().to_bits(), 2.5_f64.to_bits());
     }
 }

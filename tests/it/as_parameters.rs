@@ -9,6 +9,7 @@ use regex::Regex;
 
 use crate::harness::{
     KINDS, Kind, TestStore, block_on, events,
+    events::in_order,
     log::{judged, stored, values, warned},
     server::Server,
     types,
@@ -96,7 +97,7 @@ fn every_raw_line_of_the_samples_comes_back_named_and_in_order() {
                     expected.push((names.get(&code).cloned().unwrap_or_else(unlisted), value, false));
                 }
             }
-            let all = event.attributes.iter().map(|it| (it.name.clone(), it.value.clone(), it.dropped));
+            let all = in_order(event).into_iter().map(|it| (it.name.clone(), it.value.clone(), it.dropped));
             // The columns of the record come first, the parameters after them in the order of the text.
             let all: Vec<_> = all.collect();
             let parameters = all.split_at(all.len().saturating_sub(expected.len())).1;
@@ -117,7 +118,7 @@ fn order_and_repeats_are_kept() {
         for event in &read {
             assert_eq!(event.code, "moveUserSubGroup");
             assert_eq!(values(event, "group_code"), ["USG_OLD", "USG_NEW", "USG_OLD"]);
-            let names: Vec<_> = event.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+            let names: Vec<_> = in_order(event).into_iter().map(|it| it.name.as_str()).collect();
             let (code, value) = ("attribute_type_code", "attribute_value");
             // The empty value of TITLE is none.
             assert_eq!(names, ["group_code", "group_code", code, value, code, code, value, "group_code"]);

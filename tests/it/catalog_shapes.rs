@@ -112,7 +112,9 @@ fn sent(event_type: &EventType, shape: &EventShape, status: u32) -> NewEvent {
             transaction_id: text("transaction_id"),
             details: keyed(&fields, "details").collect(),
         }),
-        EventFamily::Unspecified => panic!("{} has no family", event_type.code),
+        EventFamily::Chancery | EventFamily::Unspecified => {
+            panic!("{} has family of a producer", event_type.code)
+        }
     })
 }
 
@@ -159,7 +161,9 @@ fn case(event_type: &EventType, shape: &EventShape, status: u32) -> Case {
 /// One case per shape and status of every type that is not reserved.
 fn cases(types: &[EventType]) -> Vec<Case> {
     let mut cases = Vec::new();
-    for each in types.iter().filter(|each| each.reserved_reason.is_empty()) {
+    // The server's own types are not a producer's to send.
+    let sent = types.iter().filter(|each| each.family() != EventFamily::Chancery);
+    for each in sent.filter(|each| each.reserved_reason.is_empty()) {
         assert!(!each.shapes.is_empty(), "{} has no shape", each.code);
         for shape in &each.shapes {
             let statuses = if shape.statuses.is_empty() { &[0][..] } else { &shape.statuses };
@@ -206,7 +210,7 @@ fn an_event_built_from_each_shape_comes_back_as_the_catalog_says() {
                 assert_eq!(one, listed, "both calls show the same");
                 asked.push(one);
             }
-            assert_eq!(asked.len(), 489);
+            assert_eq!(asked.len(), 491);
             let cases = cases(&asked);
             assert!(cases.len() > 600, "{} cases", cases.len());
             let mut audit = server.audit().await;

@@ -50,6 +50,26 @@ fn a_ceiling_leaves_three_whole_logs_and_says_the_ratios() {
 }
 
 #[test]
+fn proofs_are_timed_all_over_a_log() {
+    for kind in KINDS {
+        let store = TestStore::new(kind);
+        let server = Server::start(&store);
+        let arguments = ["bench", "proof", "--proofs", "200", "--in-flight", "3", "-o", "json"];
+        let empty = run(&mut server.cli(&arguments), "");
+        assert_eq!(empty.code, 2, "{kind:?}: {empty:?}");
+        assert!(empty.err.contains("the log is empty"), "{empty:?}");
+        let filled = run(&mut server.cli(&["bench", "append", "--events", "700"]), "");
+        assert_eq!(filled.code, 0, "{filled:?}");
+        let ran = run(&mut server.cli(&arguments), "");
+        assert_eq!(ran.code, 0, "{kind:?}: {ran:?}");
+        let report = ran.json();
+        assert_eq!((&report["proofs"], &report["tree_size"]), (&200.into(), &700.into()), "{report}");
+        let figure = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{name}: {report}"));
+        assert!(figure("p50_ms") > 0.0 && figure("p50_ms") <= figure("p99_ms"), "{report}");
+    }
+}
+
+#[test]
 fn a_load_against_no_server_says_so() {
     let store = TestStore::new(KINDS[0]);
     let server = Server::start(&store);

@@ -48,6 +48,7 @@ fn family(value: i32) -> &'static str {
         EventFamily::CmsNotification => "cms-notification",
         EventFamily::AsAudit => "as-audit",
         EventFamily::TokenServer => "token-server",
+        EventFamily::Chancery => "chancery",
         EventFamily::Unspecified => panic!("unspecified"),
     }
 }

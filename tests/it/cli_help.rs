@@ -51,12 +51,18 @@ fn the_commands_are_the_known_ones_and_each_explains_itself() {
     let known = [
         "serve",
         "migrate",
+        "partition",
         "append",
         "query",
         "count",
         "catalog",
         "catalog list",
         "catalog show",
+        "retention",
+        "retention show",
+        "retention apply",
+        "retention hold",
+        "retention release",
         "producers",
         "producers list",
         "producers show",
@@ -70,6 +76,7 @@ fn the_commands_are_the_known_ones_and_each_explains_itself() {
         "keys generate",
         "keys show",
         "witness",
+        "erase",
         "completions",
     ];
     assert!(names.is_superset(&known.map(str::to_owned).into()), "{names:?}");

@@ -22,6 +22,7 @@ fn family(event: &NewEvent) -> Option<EventFamily> {
         Family::CmsNotification(_) => EventFamily::CmsNotification,
         Family::AsAudit(_) => EventFamily::AsAudit,
         Family::TokenServer(_) => EventFamily::TokenServer,
+        Family::Chancery(_) => EventFamily::Chancery,
     })
 }
 

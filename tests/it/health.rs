@@ -17,13 +17,15 @@ use crate::harness::{
     server::Server,
 };
 
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 8] = [
     "",
+    "chancery.v1.AdminService",
     "chancery.v1.AuditService",
     "chancery.v1.CatalogService",
     "chancery.v1.ProducerService",
     "chancery.v1.ProofService",
     "chancery.v1.QuarantineService",
+    "chancery.v1.RetentionService",
 ];
 
 fn of(service: &str) -> HealthCheckRequest {

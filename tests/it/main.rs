@@ -2,6 +2,7 @@
 //! server process and a real client) on SQLite and on PostgreSQL.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod ack_tree;
 mod admin;
 mod append_atomic;
 mod append_per_event;
@@ -36,6 +37,7 @@ mod docs_proof;
 mod docs_queries;
 mod documents;
 mod drain;
+mod erase;
 mod examples;
 mod faults;
 mod filter_refused;
@@ -53,6 +55,7 @@ mod layering;
 mod many_logs;
 mod notification_aliases;
 mod order;
+mod own_events;
 mod partitions;
 mod producer_gaps;
 mod producer_logs;
@@ -68,6 +71,7 @@ mod query_filter;
 mod query_order;
 mod rate_limits;
 mod readme;
+mod retention;
 mod round_trip;
 mod secrets;
 mod seeds;

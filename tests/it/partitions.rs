@@ -16,7 +16,7 @@ fn an_append_over_the_edge_of_a_partition_makes_the_next_one() {
     let store = TestStore::new(Kind::Postgres);
     block_on(async {
         let mut database = Database::open(&store).await;
-        database.run(&format!("INSERT INTO log_head (log, size) VALUES ('main', {FIRST})")).await;
+        database.pretend("main", FIRST).await;
         let server = Server::start(&store);
         let mut audit = server.audit().await;
         let batch: Vec<_> = (0..3).map(|number| events::hold(&format!("device-{number}"))).collect();
@@ -55,7 +55,7 @@ fn a_log_far_ahead_does_not_hide_that_another_ones_partition_is_missing() {
     let store = TestStore::new(Kind::Postgres);
     block_on(async {
         let mut database = Database::open(&store).await;
-        database.run(&format!("INSERT INTO log_head (log, size) VALUES ('main', {})", 3 << 24)).await;
+        database.pretend("main", 3 << 24).await;
         let server = Server::start(&store);
         let mut audit = server.audit().await;
         assert_eq!(accept(&mut audit, atomic(vec![events::hold("device-0")])).await, [3 << 24]);

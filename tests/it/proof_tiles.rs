@@ -1,7 +1,11 @@
 //! Tiles hold the leaves of the log and nothing else, whoever writes them, and however many at once.
 use std::sync::Arc;
 
-use chancery::{event::LogName, proof::tiles::Tiler, store};
+use chancery::{
+    event::LogName,
+    proof::{recent::Recent, tiles::Tiler},
+    store,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{
@@ -70,6 +74,41 @@ fn two_writers_at_once_write_what_one_would() {
             database.run("UPDATE log_head SET size = 60000, tree_size = 60000 WHERE log = 'main'").await;
             while tilers[0].pass(&stop).await.expect("written") {}
             assert_eq!(database.rows("tiles").await, 234, "{kind:?}");
+        });
+    }
+}
+
+/// A failover can take back commits that a replica remembers, and another replica commits others in their place.
+#[test]
+fn a_tile_holds_what_is_stored_and_not_what_a_replica_remembers() {
+    for kind in KINDS {
+        let test = TestStore::new(kind);
+        let server = Server::start(&test);
+        block_on(async {
+            let mut audit = server.audit().await;
+            accept(&mut audit, atomic((0..300).map(|_| events::hold("device-1")).collect())).await;
+        });
+        drop(server);
+        block_on(async {
+            let mut database = Database::open(&test).await;
+            database.run("DELETE FROM tiles").await;
+            let stored = database.bytes("SELECT leaf_hash FROM events ORDER BY position").await;
+            let log = LogName::parse("main").expect("a log");
+            let store = store::connect(&test.url.parse().expect("a URL")).await.expect("a store");
+            for lost in [150, 255] {
+                database.run("DELETE FROM tiles").await;
+                let recent = Recent::default();
+                let remembered = stored.iter().enumerate().map(|(at, hash)| match at >= lost {
+                    true => [0; 32],
+                    false => hash.as_slice().try_into().expect("a hash"),
+                });
+                recent.committed(&log, 0, remembered.collect());
+                let tiler = Tiler::new(Arc::clone(&store), Arc::new(recent));
+                tiler.complete(&log, 256).await.expect("a tile");
+                let tile = database.bytes("SELECT hashes FROM tiles").await;
+                assert_eq!(tile, [stored[..256].concat()], "{kind:?}, lost from {lost} on");
+            }
+            store.close().await;
         });
     }
 }

@@ -30,6 +30,12 @@ fn cases() -> Vec<Wrong> {
         wrong("no TOML", "# fine\ncode = \n", 2, "string values must be quoted"),
         wrong("an open table", "\n\n[token_server", 3, "unclosed table"),
         wrong("an unknown family", "# one\n[[smart_card.event]]\n", 2, "unknown field `smart_card`"),
+        wrong(
+            "the server's own family",
+            "\n[[chancery.event]]\ncode = \"X\"\nname = \"X\"\ncategory = \"c\"\nsummary = \"S.\"\noutcome = \"success\"\ndetails = []\n",
+            2,
+            "a site adds nothing to it",
+        ),
         wrong("an unknown table", "[[token_server.even]]\n", 1, "unknown field `even`"),
         wrong(
             "an unknown key",

@@ -1,5 +1,8 @@
 //! What a query sends for an event is the stored record, byte for byte, and behind it what is not part of it.
-use chancery::proto::v1::{Event, QueryRequest};
+use chancery::{
+    event::personal::{Value, open},
+    proto::v1::{Event, QueryRequest},
+};
 use prost::Message as _;
 use tonic::{Request, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_prost::ProstCodec;
@@ -59,15 +62,26 @@ fn the_wire_holds_the_stored_bytes() {
             assert_eq!(followed, read, "{kind:?}");
             let mut database = Database::open(&store).await;
             let records = database.bytes("SELECT record FROM events ORDER BY position").await;
+            let personal = database.bytes("SELECT personal FROM events ORDER BY position").await;
             let hashes = database.bytes("SELECT leaf_hash FROM events ORDER BY position").await;
             assert_eq!(records.len(), all);
-            let stored = records.iter().zip(hashes);
-            for ((position, sent), (record, leaf_hash)) in (0_u64..).zip(&read).zip(stored) {
+            assert!(personal.iter().filter(|each| !each.is_empty()).count() > all / 2, "{kind:?}");
+            let stored = records.iter().zip(personal).zip(hashes);
+            for ((position, sent), ((record, personal), leaf_hash)) in (0_u64..).zip(&read).zip(stored) {
                 let (head, tail) = sent.split_at(record.len());
                 assert_eq!(head, record, "{kind:?}, position {position}");
-                let outside =
-                    Event { position: Some(position), leaf_hash: leaf_hash.into(), ..Event::default() };
+                let (beside, tail) = tail.split_at(personal.len());
+                assert_eq!(beside, personal, "{kind:?}, position {position}");
+                let outside = Event {
+                    position: Some(position),
+                    leaf_hash: leaf_hash.into(),
+                    record_size: u32::try_from(record.len()).expect("a record"),
+                    ..Event::default()
+                };
                 assert_eq!(tail, outside.encode_to_vec(), "{kind:?}, position {position}");
+                let parts = open(sent).expect("an event");
+                assert_eq!(parts.record, record);
+                assert!(parts.values.iter().all(|each| each.value == Value::Valid), "{:?}", parts.values);
             }
         });
     }

@@ -89,7 +89,7 @@ fn table() -> Vec<(String, usize, &'static str)> {
         (own("severity:500"), 8, "severity holds no text"),
         (own("occurred_at:2026"), 11, "occurred_at holds no text"),
         // Values.
-        (own("family = CMS"), 9, "one of CMS_AUDIT, CMS_NOTIFICATION, AS_AUDIT, TOKEN_SERVER"),
+        (own("family = CMS"), 9, "one of CMS_AUDIT, CMS_NOTIFICATION, AS_AUDIT, TOKEN_SERVER, CHANCERY"),
         (own("family = UNSPECIFIED"), 9, "one of CMS_AUDIT"),
         (own("outcome != 3"), 11, "one of STARTED, SUCCESS, FAILURE, DENIED, UNKNOWN"),
         (own("outcome = FAIL*"), 10, "one of STARTED"),

@@ -7,6 +7,7 @@ mod ceiling;
 mod follow;
 mod generate;
 mod load;
+mod proof;
 mod query;
 mod raw;
 mod report;
@@ -24,6 +25,8 @@ pub enum BenchCommand {
     Ceiling(Box<ceiling::BenchCeilingArgs>),
     /// Measure how soon followers see events, and what they cost.
     Follow(Box<follow::BenchFollowArgs>),
+    /// Ask for inclusion proofs all over a log and measure the answers.
+    Proof(Box<proof::BenchProofArgs>),
     /// Stream events, count them and print none.
     Query(Box<query::BenchQueryArgs>),
 }
@@ -34,6 +37,7 @@ pub async fn run(command: BenchCommand) -> Result<Exit, Failure> {
         BenchCommand::Append(args) => append::run(*args).await,
         BenchCommand::Ceiling(args) => ceiling::run(*args).await,
         BenchCommand::Follow(args) => follow::run(*args).await,
+        BenchCommand::Proof(args) => proof::run(*args).await,
         BenchCommand::Query(args) => query::run(*args).await,
     }
 }

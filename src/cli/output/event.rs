@@ -98,16 +98,30 @@ impl Record for EventRecord<'_> {
     }
 }
 
-/// `name=value; name=value`; a dropped secret shows that it was there.
+/// In the product's order: the personal ones, which come last, say where they belong.
+fn in_order(attributes: &[Attribute]) -> Vec<&Attribute> {
+    let (placed, mut all): (Vec<_>, Vec<_>) = attributes.iter().partition(|each| each.place.is_some());
+    for each in placed {
+        let place = each.place.and_then(|place| usize::try_from(place).ok()).unwrap_or(usize::MAX);
+        all.insert(place.min(all.len()), each);
+    }
+    all
+}
+
+/// `name=value; name=value`; a dropped secret shows that it was there, and so does an erased value.
 fn joined(attributes: &[Attribute]) -> String {
     let mut line = String::new();
-    for attribute in attributes {
+    for attribute in in_order(attributes) {
         if !line.is_empty() {
             line.push_str("; ");
         }
         line.push_str(&attribute.name);
         line.push('=');
-        line.push_str(if attribute.dropped { "(dropped)" } else { &attribute.value });
+        line.push_str(match (attribute.dropped, attribute.erased) {
+            (true, _) => "(dropped)",
+            (_, true) => "(erased)",
+            (false, false) => &attribute.value,
+        });
     }
     line
 }
@@ -129,8 +143,10 @@ mod tests {
             name: name.to_owned(),
             value: value.to_owned(),
             dropped,
+            ..Attribute::default()
         };
-        let all = [attribute("request_type", "1", false), attribute("ski_key", "", true)];
-        assert_eq!(joined(&all), "request_type=1; ski_key=(dropped)");
+        let gone = Attribute { erased: true, place: Some(1), ..attribute("user_id", "", false) };
+        let all = [attribute("request_type", "1", false), attribute("ski_key", "", true), gone];
+        assert_eq!(joined(&all), "request_type=1; user_id=(erased); ski_key=(dropped)");
     }
 }

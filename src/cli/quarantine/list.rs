@@ -147,6 +147,7 @@ fn code(event: Option<&NewEvent>) -> &str {
         Some(Family::CmsNotification(event)) => &event.code,
         Some(Family::AsAudit(event)) => &event.action,
         Some(Family::TokenServer(event)) => &event.r#type,
+        Some(Family::Chancery(event)) => &event.r#type,
         None => "",
     }
 }

@@ -18,10 +18,12 @@ use super::{
         StoreError, StoredEpoch, broken, from_sql, leaf_hashes_from_sql, to_sql, tree_from_sql,
     },
     copy::Copy,
-    failed, partitions, producers, quarantine,
+    failed,
+    partitions::{self, Table},
+    producers, quarantine,
 };
 use crate::{
-    event::{Columns, Producer},
+    event::{Columns, Producer, SealedEvent},
     ingest::sequencer::{Head, Plan},
     tree::{Frontier, Hash},
 };
@@ -49,10 +51,10 @@ impl PostgresAppender {
 
     /// Begins and locks, in one round trip. A log name is of `a-z 0-9 - _ .` only, so it can stand in the
     /// text, which several statements at once must do without parameters.
-    async fn lock(&mut self, log: &LogName) -> Result<Option<Head>, StoreError> {
+    async fn lock(&mut self, log: &LogName) -> Result<Option<(Head, Table)>, StoreError> {
         let text = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{LOCK_WAIT}'; \
-             SELECT size, tree_size, frontier FROM log_head WHERE log = '{log}' FOR UPDATE"
+             SELECT size, tree_size, frontier, partition_bits FROM log_head WHERE log = '{log}' FOR UPDATE"
         );
         let row = sqlx::raw_sql(AssertSqlSafe(text)).fetch_optional(&mut self.connection).await;
         let row = row.map_err(|error| match &error {
@@ -64,15 +66,17 @@ impl PostgresAppender {
         match row {
             Some(row) => {
                 let size = from_sql(row.try_get(0).map_err(failed)?)?;
-                Ok(Some(Head { size, tree: tree(&row, 1)? }))
+                let bits: Option<i16> = row.try_get(3).map_err(failed)?;
+                let bits = bits.map(u32::try_from).transpose().map_err(broken)?;
+                Ok(Some((Head { size, tree: tree(&row, 1)? }, Table::of(log, bits))))
             }
             None => Ok(None),
         }
     }
 
     /// Has partitions made for what is about to be appended. No transaction may be open.
-    async fn prepare(&mut self, head: u64) -> Result<(), StoreError> {
-        let made = partitions::ahead(&mut self.connection, &mut self.partitioned, head).await;
+    async fn prepare(&mut self, table: &Table, head: u64) -> Result<(), StoreError> {
+        let made = partitions::ahead(&mut self.connection, &mut self.partitioned, table, head).await;
         // Two appenders that make the same partition at once can meet in many ways (a name taken in the
         // system's catalog among them), none of which outlives the next try.
         made.map_err(|error| match error {
@@ -106,9 +110,11 @@ pub async fn insist_on_durability(connection: &mut PgConnection) -> Result<(), S
 impl Appender for PostgresAppender {
     async fn begin(&mut self, log: &LogName) -> Result<Head, StoreError> {
         loop {
-            let size = match self.lock(log).await? {
-                Some(head) if partitions::suffice(&self.partitioned, head.size) => return Ok(head),
-                Some(head) => head.size,
+            let (table, size) = match self.lock(log).await? {
+                Some((head, table)) if partitions::suffice(&self.partitioned, &table, head.size) => {
+                    return Ok(head);
+                }
+                Some((head, table)) => (table, head.size),
                 None => {
                     self.rollback().await?;
                     sqlx::query(include_str!("make_head.sql"))
@@ -120,7 +126,7 @@ impl Appender for PostgresAppender {
                 }
             };
             self.rollback().await?;
-            self.prepare(size).await?;
+            self.prepare(&table, size).await?;
         }
     }
 
@@ -267,7 +273,8 @@ async fn append(
         producers::columns(&plan.producers.producers);
     let mut arguments = PgArguments::default();
     // The columns repeat about as much as a record holds. Too little would be copied as it grows.
-    arguments.reserve(28, placed.iter().map(|placed| 2 * placed.event.record().len() + 512).sum());
+    let size = |event: &SealedEvent| 2 * event.record().len() + 2 * event.personal().len() + 512;
+    arguments.reserve(29, placed.iter().map(|placed| size(placed.event)).sum());
     sqlx::query_with(include_str!("append.sql"), arguments)
         .bind(log.as_str())
         .bind(placed.iter().map(|placed| to_sql(placed.position)).collect::<Vec<_>>())
@@ -297,6 +304,7 @@ async fn append(
         .bind(quarantined)
         .bind(longs(|columns| columns.severity))
         .bind(tree.bytes())
+        .bind(placed.iter().map(|placed| placed.event.personal()).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map_err(failed_insert)?;

@@ -19,9 +19,9 @@ WITH head AS (
         quarantined = producers.quarantined + excluded.quarantined
 )
 INSERT INTO events (log, position, record, leaf_hash, family, code, name, category, outcome, producer,
-    actor, subject, device, correlation_id, occurred_at, received_at, attributes, severity)
+    actor, subject, device, correlation_id, occurred_at, received_at, attributes, severity, personal)
 SELECT $1, unnest($2::bigint[]), unnest($3::bytea[]), unnest($4::bytea[]), unnest($5::smallint[]),
     unnest($6::text[]), unnest($7::text[]), unnest($8::text[]), unnest($9::smallint[]), unnest($10::text[]),
     unnest($11::text[]), unnest($12::text[]), unnest($13::text[]), unnest($14::text[]),
     unnest($15::bigint[]), unnest($16::bigint[]), unnest($17::text[]),
-    unnest($27::bigint[])
+    unnest($27::bigint[]), unnest($29::bytea[])

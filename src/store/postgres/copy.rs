@@ -12,7 +12,7 @@ use super::{
 use crate::ingest::sequencer::Plan;
 
 const EVENTS: &str = "COPY events (log, position, record, leaf_hash, family, code, name, category, outcome, \
-    producer, actor, subject, device, correlation_id, occurred_at, received_at, attributes, severity) \
+    producer, actor, subject, device, correlation_id, occurred_at, received_at, attributes, severity, personal) \
     FROM STDIN (FORMAT binary)";
 const KEYS: &str =
     "COPY event_keys (log, producer, event_id, position, content_hash) FROM STDIN (FORMAT binary)";
@@ -77,6 +77,7 @@ impl Copy {
                 &columns.received_at.to_be_bytes(),
                 columns.attributes.as_bytes(),
                 &columns.severity.to_be_bytes(),
+                placed.event.personal(),
             ])?;
             keys.row(&[
                 log.as_str().as_bytes(),
@@ -96,11 +97,11 @@ impl Copy {
     }
 }
 
-/// Reads the records of a log by COPY, to the end, and counts them. A log name is of `a-z 0-9 - _ .` only, so
+/// Reads the records of a log, and what lies beside them, by COPY, to the end, and counts them. A log name is of `a-z 0-9 - _ .` only, so
 /// it can stand in the text, which COPY must do without parameters.
 pub async fn read(connection: &mut PgConnection, log: &LogName) -> Result<u64, StoreError> {
     let text = format!(
-        "COPY (SELECT record FROM events WHERE log = '{log}' ORDER BY position) TO STDOUT (FORMAT binary)"
+        "COPY (SELECT record, personal FROM events WHERE log = '{log}' ORDER BY position) TO STDOUT (FORMAT binary)"
     );
     let mut rows = connection.copy_out_raw(&text).await.map_err(failed)?;
     let mut messages: u64 = 0;

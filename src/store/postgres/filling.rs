@@ -67,7 +67,8 @@ async fn batch(connection: &mut PgConnection, log: &str) -> Result<bool, StoreEr
         .map_err(failed)?;
     let (mut positions, mut severities, mut attributes) = (Vec::new(), Vec::new(), Vec::new());
     for row in &rows {
-        let filling = Filling::of(row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?)?;
+        let bytes = |at: usize| row.try_get::<&[u8], _>(at).map_err(failed);
+        let filling = Filling::of(row.try_get(0).map_err(failed)?, bytes(1)?, bytes(2)?)?;
         positions.push(filling.position);
         severities.push(filling.severity);
         attributes.push(filling.attributes);

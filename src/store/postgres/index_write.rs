@@ -28,7 +28,7 @@ type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
 
 /// A connection that builds indexes.
 pub struct PostgresIndexWriter {
-    connection: PgConnection,
+    pub(super) connection: PgConnection,
 }
 
 impl PostgresIndexWriter {
@@ -287,7 +287,8 @@ fn log(row: &PgRow) -> Result<LogName, StoreError> {
     LogName::parse(row.try_get(0).map_err(failed)?).map_err(broken)
 }
 
-fn indexed_event(row: &PgRow) -> Result<(u64, Columns), sqlx::Error> {
+/// A row as it is indexed.
+pub fn indexed_event(row: &PgRow) -> Result<(u64, Columns), sqlx::Error> {
     let position: i64 = row.try_get(0)?;
     let columns = Columns {
         family: row.try_get::<i16, _>(1)?.into(),

@@ -2,6 +2,7 @@
 //! locked head row decides.
 mod append;
 mod copy;
+mod erase;
 mod filling;
 mod index;
 mod index_write;
@@ -11,6 +12,7 @@ mod producer_list;
 mod producers;
 mod quarantine;
 mod read;
+mod retention;
 mod tree;
 
 use std::{str::FromStr as _, time::Duration};
@@ -117,12 +119,6 @@ impl Store for PostgresStore {
         let mut connection = options.connect().await.map_err(failed)?;
         append::insist_on_durability(&mut connection).await?;
         Ok(Box::new(append::PostgresAppender::new(connection)))
-    }
-
-    async fn head(&self, log: &LogName) -> Result<u64, StoreError> {
-        let query = sqlx::query_scalar(include_str!("head.sql")).bind(log.as_str());
-        let size: Option<i64> = within(query.fetch_optional(&self.readers)).await?;
-        from_sql(size.unwrap_or(0))
     }
 
     async fn tree(&self, log: &LogName) -> Result<Frontier, StoreError> {

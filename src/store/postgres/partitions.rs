@@ -1,70 +1,184 @@
-//! The partitions of `events`: runs of 2^24 positions, made ahead of the appends that need them.
+//! The partitions of `events`, made ahead of the appends that need them.
 //!
-//! 16,777,216 events of some 700 bytes are about 12 GB: small enough to be indexed or dropped in one go,
-//! and large enough that a log of 10^10 events has 600 of them. A partition is made outside any append's
-//! transaction and attached, which unlike `CREATE TABLE ... PARTITION OF` stops neither readers nor
-//! writers.
-use std::collections::BTreeSet;
+//! A log that retention removes something of has a table of its own below `events`; every other log lies in
+//! `events_shared`. Both are partitioned by runs of positions: 2^24 of them in the shared one, about 12 GB at some
+//! 700 bytes an event, small enough to be indexed in one go; what the log was given in a table of its own. A
+//! partition is made outside any append's transaction and attached, which unlike `CREATE TABLE ... PARTITION OF`
+//! stops neither readers nor writers.
+use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
+use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{super::StoreError, failed};
+use super::{
+    super::{LogName, StoreError},
+    failed,
+};
 
-/// Positions of one partition, as a power of two.
-const BITS: u32 = 24;
+/// Positions of a shared partition, as a power of two.
+const SHARED_BITS: u32 = 24;
 /// How far ahead of the head partitions are made.
 const AHEAD: u64 = 1 << 20;
 /// How far ahead of the head there must be some: an append places a few thousand events at most.
 const ROOM: u64 = 1 << 16;
 
-/// Numbers of partitions that are known to exist. Not all below the highest: a connection serves many logs,
-/// one of which may be far ahead of another, and retention drops the oldest.
-pub type Made = BTreeSet<u64>;
+/// The table that a log's events lie in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Table {
+    name: Cow<'static, str>,
+    bits: u32,
+}
+
+impl Table {
+    /// That of a log, given what it says of its own partitions.
+    pub fn of(log: &LogName, own_bits: Option<u32>) -> Self {
+        match own_bits {
+            None => Self { name: "events_shared".into(), bits: SHARED_BITS },
+            Some(bits) => Self { name: own_name(log).into(), bits },
+        }
+    }
+
+    /// The name of a partition.
+    pub fn part(&self, number: u64) -> String {
+        // The shared table's partitions are older than it is.
+        let prefix = if self.name == "events_shared" { "events" } else { &self.name };
+        format!("{prefix}_p{number}")
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The numbers of the partitions for appends at `head`, up to so far ahead.
+    fn numbers(&self, head: u64, ahead: u64) -> Range<u64> {
+        head >> self.bits..((head + ahead) >> self.bits) + 1
+    }
+}
+
+/// Log names are longer than the names of tables may be, and have other characters.
+fn own_name(log: &LogName) -> String {
+    let hash = Sha256::digest(log.as_str());
+    let hex: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("events_log_{hex}")
+}
+
+/// Partitions that are known to exist. Not all below the highest: a connection serves many logs, one of which may
+/// be far ahead of another, and retention drops the oldest.
+pub type Made = BTreeSet<String>;
 
 /// Whether there are partitions for one append more behind `head`.
-pub fn suffice(made: &Made, head: u64) -> bool {
-    (head >> BITS..=(head + ROOM) >> BITS).all(|number| made.contains(&number))
+pub fn suffice(made: &Made, table: &Table, head: u64) -> bool {
+    table.numbers(head, ROOM).all(|number| made.contains(&table.part(number)))
 }
 
 /// Makes sure that there are partitions for the positions from `head` on, well ahead. No transaction may be
 /// open.
-pub async fn ahead(connection: &mut PgConnection, made: &mut Made, head: u64) -> Result<(), StoreError> {
-    for number in head >> BITS..=(head + AHEAD) >> BITS {
-        if !made.contains(&number)
-            && !attached(connection, number).await?
-            && let Err(error) = attach(connection, number).await
+pub async fn ahead(
+    connection: &mut PgConnection,
+    made: &mut Made,
+    table: &Table,
+    head: u64,
+) -> Result<(), StoreError> {
+    // Small ones only as far as they are needed: there could be many.
+    let ahead = if table.bits < 20 { ROOM } else { AHEAD };
+    for number in table.numbers(head, ahead) {
+        let name = table.part(number);
+        if !made.contains(&name)
+            && !attached(connection, table.name(), &name).await?
+            && let Err(error) = attach(connection, table, number).await
         {
             // Another appender may have been faster. If not, the next try will tell.
-            tracing::debug!(number, %error, "making a partition");
-            if !attached(connection, number).await? {
+            tracing::debug!(name, %error, "making a partition");
+            if !attached(connection, table.name(), &name).await? {
                 return Err(error);
             }
         }
-        made.insert(number);
+        made.insert(name);
     }
     Ok(())
 }
 
-async fn attached(connection: &mut PgConnection, number: u64) -> Result<bool, StoreError> {
+/// Whether a table of this name is a partition of another.
+async fn attached(connection: &mut PgConnection, parent: &str, name: &str) -> Result<bool, StoreError> {
     sqlx::query_scalar(include_str!("partition_attached.sql"))
-        .bind(name(number))
+        .bind(parent)
+        .bind(name)
         .fetch_one(connection)
         .await
         .map_err(failed)
 }
 
-async fn attach(connection: &mut PgConnection, number: u64) -> Result<(), StoreError> {
-    let (name, from, to) = (name(number), number << BITS, (number + 1) << BITS);
-    // Only numbers computed above go into the texts; DDL takes no bind parameters.
+async fn attach(connection: &mut PgConnection, table: &Table, number: u64) -> Result<(), StoreError> {
+    let (parent, name) = (table.name(), table.part(number));
+    let (from, to) = (number << table.bits, (number + 1) << table.bits);
+    // Only names and numbers computed above go into the texts; DDL takes no bind parameters.
+    run(connection, format!("CREATE TABLE IF NOT EXISTS {name} (LIKE {parent} INCLUDING ALL)")).await?;
+    run(
+        connection,
+        format!("ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"),
+    )
+    .await
+}
+
+/// Gives a log a table of its own, with partitions for what it has, and moves that there; inside a transaction
+/// that has locked its head.
+pub async fn own(
+    connection: &mut PgConnection,
+    log: &LogName,
+    table: &Table,
+    size: u64,
+) -> Result<(), StoreError> {
+    let name = table.name();
+    run(
+        connection,
+        format!("CREATE TABLE {name} (LIKE events_shared INCLUDING ALL) PARTITION BY RANGE (position)"),
+    )
+    .await?;
+    run(connection, format!("COMMENT ON TABLE {name} IS 'events of the log {log}'")).await?;
+    for number in table.numbers(0, size + ROOM) {
+        attach(connection, table, number).await?;
+    }
     for text in [
-        format!("CREATE TABLE IF NOT EXISTS {name} (LIKE events INCLUDING ALL)"),
-        format!("ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"),
+        format!("INSERT INTO {name} SELECT * FROM events_shared WHERE log = '{log}'"),
+        format!("DELETE FROM events_shared WHERE log = '{log}'"),
+        format!("ALTER TABLE events ATTACH PARTITION {name} FOR VALUES IN ('{log}')"),
     ] {
-        sqlx::query(AssertSqlSafe(text)).persistent(false).execute(&mut *connection).await.map_err(failed)?;
+        run(connection, text).await?;
     }
     Ok(())
 }
 
-fn name(number: u64) -> String {
-    format!("events_p{number}")
+/// Drops the partitions of a log's own table that lie below a position. No transaction may be open.
+///
+/// They are detached first in the way that stops neither readers nor writers of the others. That can be cut off
+/// half-way, and is then finished here.
+pub async fn drop_below(connection: &mut PgConnection, table: &Table, oldest: u64) -> Result<(), StoreError> {
+    let below: Vec<(String, bool)> = sqlx::query_as(include_str!("partitions_below.sql"))
+        .bind(table.name())
+        .bind(super::super::to_sql(oldest >> table.bits))
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed)?;
+    for (name, pending) in below {
+        let parent = table.name();
+        let how = if pending { "FINALIZE" } else { "CONCURRENTLY" };
+        run(connection, format!("ALTER TABLE {parent} DETACH PARTITION {name} {how}")).await?;
+        run(connection, format!("DROP TABLE {name}")).await?;
+    }
+    let detached: Vec<String> = sqlx::query_scalar(include_str!("partitions_detached.sql"))
+        .bind(table.name())
+        .bind(super::super::to_sql(oldest >> table.bits))
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed)?;
+    for name in detached {
+        run(connection, format!("DROP TABLE {name}")).await?;
+    }
+    Ok(())
+}
+
+async fn run(connection: &mut PgConnection, text: String) -> Result<(), StoreError> {
+    sqlx::query(AssertSqlSafe(text)).persistent(false).execute(connection).await.map_err(failed)?;
+    Ok(())
 }

@@ -76,6 +76,7 @@ pub fn stored_event(row: &PgRow) -> Result<StoredEvent, StoreError> {
         occurred_at: row.try_get(1).map_err(failed)?,
         record: row.try_get(2).map_err(failed)?,
         leaf_hash: row.try_get::<&[u8], _>(3).map_err(failed)?.try_into().map_err(broken)?,
+        personal: row.try_get(4).map_err(failed)?,
     })
 }
 

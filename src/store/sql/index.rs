@@ -142,6 +142,9 @@ pub fn rollup(dialect: Dialect, request: &RollupRequest<'_>) -> Statement {
         statement.occurred(edge);
         // The unary plus keeps the planner on the index by time.
         statement.push(" AND +position < (SELECT indexed FROM done) AND ").predicate(count.predicate);
+        if count.floor > 0 {
+            statement.push(" AND +position >= ").number(to_sql(count.floor));
+        }
     }
     if count.bucket.is_some() {
         columns.insert(0, "bucket");

@@ -106,8 +106,7 @@ impl Statement {
 
 /// One page of events.
 pub fn page(dialect: Dialect, request: &PageRequest<'_>) -> Statement {
-    let text =
-        "-- page: events that match a filter, by keyset\nSELECT position, occurred_at, record, leaf_hash";
+    let text = "-- page: events that match a filter, by keyset\nSELECT position, occurred_at, record, leaf_hash, personal";
     let mut statement = Statement::new(dialect, text);
     statement.page(request);
     statement

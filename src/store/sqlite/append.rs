@@ -30,7 +30,7 @@ use crate::{
     tree::{Frontier, Hash},
 };
 
-/// Rows of the largest multi-row statement. 256 rows of 18 columns stay below SQLite's 32,766 binds.
+/// Rows of the largest multi-row statement. 256 rows of 19 columns stay below SQLite's 32,766 binds.
 pub const MOST_ROWS: usize = 256;
 
 /// The writing connection of one sequencer.
@@ -118,7 +118,7 @@ impl Appender for SqliteAppender {
         )
         .await
         .map_err(key_taken)?;
-        insert(&mut self.connection, "events (log, position, record, leaf_hash, family, code, name, category, outcome, producer, actor, subject, device, correlation_id, occurred_at, received_at, attributes, severity)", 18, &plan.placed, |query, placed| {
+        insert(&mut self.connection, "events (log, position, record, leaf_hash, family, code, name, category, outcome, producer, actor, subject, device, correlation_id, occurred_at, received_at, attributes, severity, personal)", 19, &plan.placed, |query, placed| {
             let columns = placed.event.columns();
             query
                 .bind(log.as_str())
@@ -139,6 +139,7 @@ impl Appender for SqliteAppender {
                 .bind(columns.received_at)
                 .bind(&columns.attributes)
                 .bind(columns.severity)
+                .bind(placed.event.personal())
         })
         .await
         .map_err(failed)?;

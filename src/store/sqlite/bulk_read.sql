@@ -1,2 +1,2 @@
 -- bulk_read: every record of a log, in order
-SELECT record FROM events WHERE log = $1 ORDER BY position
+SELECT record, personal FROM events WHERE log = $1 ORDER BY position

@@ -1,2 +1,3 @@
--- event_at: the event at a position
-SELECT position, occurred_at, record, leaf_hash FROM events WHERE log = $1 AND position = $2
+-- event_at: the event at a position, unless retention has removed it
+SELECT position, occurred_at, record, leaf_hash, personal FROM events
+WHERE log = $1 AND position = $2 AND position >= (SELECT oldest FROM log_head WHERE log = $1)

@@ -65,7 +65,8 @@ async fn batch(connection: &mut SqliteConnection, log: &str) -> Result<bool, Sto
         .await
         .map_err(failed)?;
     for row in &rows {
-        let filling = Filling::of(row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?)?;
+        let bytes = |at: usize| row.try_get::<&[u8], _>(at).map_err(failed);
+        let filling = Filling::of(row.try_get(0).map_err(failed)?, bytes(1)?, bytes(2)?)?;
         sqlx::query(include_str!("fill_row.sql"))
             .bind(log)
             .bind(filling.position)

@@ -124,7 +124,11 @@ impl IndexReads for SqliteStore {
             .connect()
             .await
             .map_err(failed)?;
-        Ok(Box::new(index_write::SqliteIndexWriter::new(connection, Arc::clone(&self.writer))))
+        Ok(Box::new(index_write::SqliteIndexWriter::new(
+            connection,
+            Arc::clone(&self.writer),
+            Arc::clone(&self.indexing),
+        )))
     }
 }
 

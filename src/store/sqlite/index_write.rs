@@ -3,7 +3,7 @@ use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, sqlite::SqliteRow};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
     super::{Behind, IndexWriter, LogName, StoreError, broken, from_sql, index_steps::RunWrites, to_sql},
@@ -23,14 +23,17 @@ use crate::{
 
 /// A connection that builds indexes.
 pub struct SqliteIndexWriter {
-    connection: SqliteConnection,
-    writer: Arc<Mutex<()>>,
+    pub(super) connection: SqliteConnection,
+    pub(super) writer: Arc<Mutex<()>>,
+    indexing: Arc<Mutex<()>>,
+    /// Held from `claim` to the end of the work.
+    claimed: Option<OwnedMutexGuard<()>>,
 }
 
 impl SqliteIndexWriter {
     /// Takes a connection for itself.
-    pub const fn new(connection: SqliteConnection, writer: Arc<Mutex<()>>) -> Self {
-        Self { connection, writer }
+    pub const fn new(connection: SqliteConnection, writer: Arc<Mutex<()>>, indexing: Arc<Mutex<()>>) -> Self {
+        Self { connection, writer, indexing, claimed: None }
     }
 
     async fn execute(&mut self, query: Query<'_>) -> Result<(), StoreError> {
@@ -204,13 +207,17 @@ impl IndexWriter for SqliteIndexWriter {
         self.logs(query).await?.iter().map(log).collect()
     }
 
-    /// There is nothing to lock: every transaction looks again, and other processes on the same file are
-    /// rare.
+    /// Keeps the erasures of this process away. Other processes on the same file are rare, and every transaction
+    /// looks again.
     async fn claim(&mut self, log: &LogName) -> Result<Option<u64>, StoreError> {
+        // The last claim's first: a lock is not waited for by who holds it.
+        self.claimed = None;
+        self.claimed = Some(Arc::clone(&self.indexing).lock_owned().await);
         self.indexed(log).await.map(Some)
     }
 
     async fn release(&mut self) -> Result<(), StoreError> {
+        self.claimed = None;
         Ok(())
     }
 
@@ -230,6 +237,7 @@ impl IndexWriter for SqliteIndexWriter {
     }
 
     async fn add(&mut self, log: &LogName, segment: &Segment) -> Result<bool, StoreError> {
+        let _claimed = self.claimed.take();
         let writer = Arc::clone(&self.writer);
         let _turn = writer.lock().await;
         self.run("BEGIN IMMEDIATE").await?;
@@ -285,6 +293,7 @@ impl IndexWriter for SqliteIndexWriter {
     }
 
     async fn tidy(&mut self, log: &LogName, chore: &Chore, rows: &[Row]) -> Result<bool, StoreError> {
+        let _claimed = self.claimed.take();
         let writer = Arc::clone(&self.writer);
         let _turn = writer.lock().await;
         self.run("BEGIN IMMEDIATE").await?;
@@ -297,7 +306,8 @@ fn log(row: &SqliteRow) -> Result<LogName, StoreError> {
     LogName::parse(row.try_get(0).map_err(failed)?).map_err(broken)
 }
 
-fn indexed_event(row: &SqliteRow) -> Result<(u64, Columns), sqlx::Error> {
+/// A row as it is indexed.
+pub fn indexed_event(row: &SqliteRow) -> Result<(u64, Columns), sqlx::Error> {
     let position: i64 = row.try_get(0)?;
     let columns = Columns {
         family: row.try_get(1)?,

@@ -1,6 +1,7 @@
 //! SQLite: the embedded default. One file, WAL, `synchronous=FULL`: a commit is on the disk before it
 //! is acked. One writer at a time; readers are never blocked by it.
 mod append;
+mod erase;
 mod filling;
 mod index;
 mod index_write;
@@ -8,6 +9,7 @@ mod producer_list;
 mod producers;
 mod quarantine;
 mod read;
+mod retention;
 mod tree;
 
 use std::{
@@ -59,6 +61,8 @@ pub struct SqliteStore {
     /// One writer at a time, in the order of asking: SQLite's own lock is taken by whoever happens to
     /// look when it is free, so that a busy log would starve every other one.
     writer: Arc<Mutex<()>>,
+    /// Held by whoever works on an index: what was read of it is what it still says when it is written.
+    indexing: Arc<Mutex<()>>,
     readers: SqlitePool,
     scanners: SqlitePool,
     counting: Semaphore,
@@ -93,6 +97,7 @@ impl SqliteStore {
         Ok(Self {
             path: path.to_owned(),
             writer: Arc::default(),
+            indexing: Arc::default(),
             readers,
             scanners,
             counting: Semaphore::new(COUNTING),
@@ -110,6 +115,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
+        // What is erased is overwritten, not only unlinked.
+        .pragma("secure_delete", "ON")
         .statement_cache_capacity(128)
         .disable_statement_logging()
 }
@@ -134,12 +141,6 @@ impl Store for SqliteStore {
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError> {
         let connection = options(&self.path).connect().await.map_err(failed)?;
         Ok(Box::new(append::SqliteAppender::new(connection, Arc::clone(&self.writer))))
-    }
-
-    async fn head(&self, log: &LogName) -> Result<u64, StoreError> {
-        let query = sqlx::query_scalar(include_str!("head.sql")).bind(log.as_str());
-        let size: Option<i64> = within(query.fetch_optional(&self.readers)).await?;
-        from_sql(size.unwrap_or(0))
     }
 
     async fn tree(&self, log: &LogName) -> Result<Frontier, StoreError> {

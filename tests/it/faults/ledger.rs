@@ -1,6 +1,6 @@
 //! What producers were told, and everything they were told that cannot be true.
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -52,6 +52,8 @@ impl fmt::Debug for Ack {
 #[derive(Default)]
 pub struct Book {
     pub acked: HashMap<Id, Ack>,
+    /// Roots of trees by their sizes, as acks have named them.
+    pub trees: BTreeMap<u64, Vec<u8>>,
     /// Acked events, to be sent again.
     pub events: Vec<(String, NewEvent)>,
     pub quarantined: HashSet<Id>,
@@ -115,6 +117,18 @@ impl Ledger {
     /// Something is not as it must be.
     pub fn wrong(&self, what: String) {
         self.book().wrong.push(what);
+    }
+
+    /// Takes the tree that an ack names. Acks of nothing that is stored may name none.
+    pub fn tree(&self, size: u64, root: &[u8]) {
+        let mut book = self.book();
+        if root.is_empty() && size == 0 {
+            return;
+        }
+        let first = book.trees.entry(size).or_insert_with(|| root.to_vec()).clone();
+        if first != root || root.len() != 32 {
+            book.wrong.push(format!("the tree of size {size} has the roots {first:02x?} and {root:02x?}"));
+        }
     }
 
     /// Takes an answer to an event. Whether it is final: the event needs no further sending.

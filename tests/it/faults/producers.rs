@@ -185,8 +185,9 @@ impl Producer {
                 };
                 match client.append(from_producer(&self.name, request)).await {
                     Ok(answer) => {
-                        let results = answer.into_inner().results;
-                        let mut results = results.iter();
+                        let answer = answer.into_inner();
+                        self.ledger.tree(answer.tree_size, &answer.root_hash);
+                        let mut results = answer.results.iter();
                         let ledger = &self.ledger;
                         batch.retain(|sent| {
                             let result = results.next().expect("a result per event");

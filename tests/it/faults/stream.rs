@@ -51,6 +51,7 @@ async fn one_stream(producer: &mut Producer, spool: &mut VecDeque<Vec<Sent>>) ->
         if answer.acked_through != expected || answer.results.len() != unacked.len() {
             producer.ledger.wrong(format!("batch {expected} is answered {answer:?}"));
         }
+        producer.ledger.tree(answer.tree_size, &answer.root_hash);
         for (sent, result) in unacked.iter().zip(&answer.results) {
             if !producer.ledger.answer(&producer.name, sent, result) {
                 producer.ledger.wrong(format!("a stream acks what it did not attempt: {result:?}"));

@@ -1,7 +1,11 @@
 //! Reads everything back, and compares it with what the producers were told.
 use std::{collections::HashMap, time::Duration};
 
-use chancery::proto::v1::{Event, GetEventRequest, ListQuarantinedRequest, QueryRequest};
+use chancery::{
+    proto::v1::{Event, GetEventRequest, ListQuarantinedRequest, QueryRequest},
+    tree::Frontier,
+};
+use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use tokio::time::sleep;
 
 use super::{Random, ledger::Ledger};
@@ -27,6 +31,7 @@ pub async fn verify(server: &Server, store: &TestStore, ledger: &Ledger, random:
     let mut wrong = log(&answer.events, head, ledger);
     wrong.extend(samples(&mut audit, &answer.events, random).await);
     wrong.extend(tables(store, head).await);
+    wrong.extend(trees(store, head, ledger).await);
     wrong.extend(quarantine(server, ledger).await);
     wrong.extend(metrics(server).await);
     wrong
@@ -78,6 +83,34 @@ async fn samples(audit: &mut Audit, stored: &[Event], random: &mut Random) -> Ve
             if !matches!(&found, Ok(Some(found)) if found == event) {
                 wrong.push(format!("GetEvent of {:?} says {found:?}", event.event_id));
             }
+        }
+    }
+    wrong
+}
+
+/// Every tree that an ack has named is the tree of the records that are stored now, and so is that of the head.
+async fn trees(store: &TestStore, head: u64, ledger: &Ledger) -> Vec<String> {
+    let mut database = Database::open(store).await;
+    let records = database.bytes("SELECT record FROM events ORDER BY position").await;
+    let mut acked = ledger.book().trees.clone();
+    let frontier = database.bytes("SELECT frontier FROM log_head WHERE log = 'main'").await;
+    let frontier = frontier.first().map(Vec::as_slice).unwrap_or_default();
+    let mut wrong = Vec::new();
+    match Frontier::restore(head, frontier) {
+        Ok(tree) => drop(acked.entry(head).or_insert_with(|| tree.root().to_vec())),
+        Err(what) => wrong.push(what),
+    }
+    // By a library that the server does not build its trees with.
+    let mut tree = MemoryBackedTree::<sha2::Sha256, Vec<u8>>::new();
+    let mut records = records.into_iter();
+    for (size, root) in acked {
+        while tree.len() < size
+            && let Some(record) = records.next()
+        {
+            tree.push(record);
+        }
+        if tree.len() != size || tree.root().as_bytes()[..] != root[..] {
+            wrong.push(format!("an ack named the tree of size {size} by a root that it does not have"));
         }
     }
     wrong

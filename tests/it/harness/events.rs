@@ -45,6 +45,17 @@ pub fn token(r#type: &str) -> NewEvent {
     }))
 }
 
+/// The attributes of an event as the product had them, by the places that the personal ones name.
+pub fn in_order(event: &v1::Event) -> Vec<&v1::Attribute> {
+    let (placed, mut all): (Vec<_>, Vec<_>) =
+        event.attributes.iter().partition(|attribute| attribute.place.is_some());
+    for attribute in placed {
+        let place = attribute.place.expect("a place");
+        all.insert(usize::try_from(place).expect("a place"), attribute);
+    }
+    all
+}
+
 /// The lines of an example file, as events.
 pub fn examples(family: &str) -> Vec<NewEvent> {
     let path = super::root().join("examples").join(format!("{family}.ndjson"));

@@ -1,7 +1,7 @@
 //! Runs the binary on a pseudo terminal, as a person does.
 use std::{
     fs::{File, OpenOptions},
-    io::Read as _,
+    io::{Read as _, Write as _},
     os::unix::ffi::OsStrExt as _,
     process::{Command, Stdio},
     thread,
@@ -16,6 +16,11 @@ use super::cli::Ran;
 
 /// Runs a command whose standard output is a terminal of so many columns, and which ends by itself.
 pub fn run_on_terminal(command: &mut Command, columns: u16) -> Ran {
+    run_typing(command, columns, None)
+}
+
+/// The same with somebody at the terminal, who types this.
+pub fn run_typing(command: &mut Command, columns: u16, typed: Option<&str>) -> Ran {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
     grantpt(&master).expect("its other end");
     unlockpt(&master).expect("its other end");
@@ -24,12 +29,18 @@ pub fn run_on_terminal(command: &mut Command, columns: u16) -> Ran {
     let path = ptsname(&master, Vec::new()).expect("its name");
     let path = std::ffi::OsStr::from_bytes(path.as_bytes());
     let slave = OpenOptions::new().read(true).write(true).open(path).expect("its other end");
-    let command = command.stdin(Stdio::null()).stdout(Stdio::from(slave)).stderr(Stdio::piped());
+    let keyboard = match typed {
+        Some(_) => Stdio::from(slave.try_clone().expect("its other end")),
+        None => Stdio::null(),
+    };
+    let command = command.stdin(keyboard).stdout(Stdio::from(slave)).stderr(Stdio::piped());
     let mut child = command.env("TERM", "xterm").spawn().expect("the binary");
     // The last copy of that end goes with the child, which ends the reading below.
-    command.stdout(Stdio::null());
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut master = File::from(master);
+    master.write_all(typed.unwrap_or_default().as_bytes()).expect("a keyboard");
     let out = thread::spawn(move || {
-        let (mut master, mut read, mut buffer) = (File::from(master), Vec::new(), [0; 4096]);
+        let (mut read, mut buffer) = (Vec::new(), [0; 4096]);
         // A terminal that nobody writes to any more fails with EIO.
         while let Ok(bytes @ 1..) = master.read(&mut buffer) {
             read.extend_from_slice(&buffer[..bytes]);

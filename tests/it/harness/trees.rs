@@ -98,8 +98,7 @@ pub fn literal(kind: Kind, bytes: &[u8]) -> String {
 /// Puts a log of these records into a store: its events and the edge of its tree, and no tile.
 pub async fn fill(store: &TestStore, database: &mut Database, log: &str, contents: &[Vec<u8>]) {
     if store.kind == Kind::Postgres {
-        let partition =
-            "CREATE TABLE IF NOT EXISTS events_p0 PARTITION OF events FOR VALUES FROM (0) TO (16777216)";
+        let partition = "CREATE TABLE IF NOT EXISTS events_p0 PARTITION OF events_shared FOR VALUES FROM (0) TO (16777216)";
         database.run(partition).await;
     }
     let leaves: Vec<_> = contents.iter().map(|content| chancery::event::leaf_hash(content)).collect();

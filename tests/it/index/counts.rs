@@ -100,7 +100,7 @@ fn rollup_and_events_agree_while_the_log_is_indexed() {
                 };
                 let counted = count.run(&log.store).await.expect("a count");
                 let found: Vec<_> =
-                    counted.into_iter().map(|row| (row.bucket, row.group, row.count)).collect();
+                    counted.0.into_iter().map(|row| (row.bucket, row.group, row.count)).collect();
                 let expected: Vec<_> = expected
                     .into_iter()
                     .map(|((start, group), count)| {

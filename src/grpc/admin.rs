@@ -1,0 +1,127 @@
+//! `AdminService`: what an operator asks for, checked. What it does is in `ingest::erasure`.
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{
+    audit::{Audit, log_name, producer},
+    status,
+};
+use crate::{
+    event::{LogName, Producer, limits::MAX_TEXT_BYTES},
+    ingest::erasure::{self, EraseError, Erasing},
+    proto::{servers::admin_service_server::AdminService, v1},
+};
+
+/// Bytes of a reason, as of the quarantine's.
+const MAX_REASON_BYTES: usize = 1000;
+
+/// The service.
+pub struct AdminRpc(pub Arc<Audit>);
+
+#[tonic::async_trait]
+impl AdminService for AdminRpc {
+    async fn erase_subject(
+        &self,
+        request: Request<v1::EraseSubjectRequest>,
+    ) -> Result<Response<v1::EraseSubjectResponse>, Status> {
+        let running = self.0.calls.token();
+        let caller = producer(&request)?;
+        let request = request.into_inner();
+        let log = log_name(&request.log)?;
+        text("INVALID_SUBJECT", "subject", &request.subject, MAX_TEXT_BYTES)?;
+        let audit = Arc::clone(&self.0);
+        let asked = match request.dry_run {
+            true => None,
+            false => Some(asked(&log, &request, caller)?),
+        };
+        // Not tied to the call: a caller that goes away leaves no transaction half done.
+        let work = tokio::spawn(async move {
+            let _running = running;
+            erase(&audit, &log, request.subject, asked).await
+        });
+        work.await.map_err(|_| status::internal())?.map(Response::new)
+    }
+}
+
+fn text(reason: &str, field: &str, text: &str, most: usize) -> Result<(), Status> {
+    if text.trim().is_empty() || text.len() > most || text.contains('\0') {
+        let description = format!("is not 1 to {most} bytes of text without NUL");
+        return Err(status::invalid(reason, field, description));
+    }
+    Ok(())
+}
+
+fn asked(
+    log: &LogName,
+    request: &v1::EraseSubjectRequest,
+    requested_by: Producer,
+) -> Result<erasure::Request, Status> {
+    text("INVALID_REASON", "reason", &request.reason, MAX_REASON_BYTES)?;
+    if request.reason.contains(&request.subject) {
+        let description = "names the person; it stays in the log for ever";
+        return Err(status::invalid("INVALID_REASON", "reason", description));
+    }
+    let request_id = Uuid::try_parse(&request.request_id)
+        .map_err(|_| status::invalid("INVALID_REQUEST_ID", "request_id", "is not a UUID in its text form"))?;
+    Ok(erasure::Request {
+        log: log.clone(),
+        subject: request.subject.clone(),
+        reason: request.reason.clone(),
+        request_id,
+        requested_by,
+    })
+}
+
+async fn erase(
+    audit: &Audit,
+    log: &LogName,
+    subject: String,
+    asked: Option<erasure::Request>,
+) -> Result<v1::EraseSubjectResponse, Status> {
+    let erasing = Erasing {
+        store: Arc::clone(&audit.store),
+        ingest: Arc::clone(&audit.ingest),
+        catalog: Arc::clone(&audit.catalog),
+        clock: Arc::clone(&audit.clock),
+    };
+    let quarantined_mentions =
+        audit.store.quarantined_mentions(log, &subject).await.map_err(|error| status::store(&error))?;
+    let response = match asked {
+        None => {
+            let counts = erasing.dry_run(log, &subject).await.map_err(failed)?;
+            v1::EraseSubjectResponse {
+                events_erased: counts.events,
+                values_erased: counts.values,
+                not_erasable: counts.not_erasable,
+                complete: true,
+                ..v1::EraseSubjectResponse::default()
+            }
+        }
+        Some(asked) => {
+            let done = erasing.erase(asked).await.map_err(failed)?;
+            v1::EraseSubjectResponse {
+                events_erased: done.counts.events,
+                values_erased: done.counts.values,
+                not_erasable: done.counts.not_erasable,
+                erasure_position: done.position,
+                complete: done.complete,
+                next_position: done.next,
+                ..v1::EraseSubjectResponse::default()
+            }
+        }
+    };
+    Ok(v1::EraseSubjectResponse { quarantined_mentions, ..response })
+}
+
+fn failed(error: EraseError) -> Status {
+    match error {
+        EraseError::Store(error) => status::erasure(&error),
+        EraseError::NotTold(erasure::OwnError::NotCommitted(error)) => status::not_committed(error),
+        EraseError::NotTold(erasure::OwnError::Refused(why)) => {
+            status::invalid("INVALID_REASON", "reason", why)
+        }
+        EraseError::RequestIdReused => status::request_id_reused(),
+    }
+}

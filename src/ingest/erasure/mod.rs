@@ -1,0 +1,268 @@
+//! Erasure of a person's values: told in the log first, then done, batch by batch, up to where it was told.
+//!
+//! A request is kept until it is done, with how far it is, so that one that was interrupted anywhere goes on when it is
+//! made again. A batch is one transaction: events, the content hashes of their keys, their places in the index, and
+//! the progress. Until it commits everything is as it was, and afterwards nothing of it is found any more.
+//! `index` is what it does to the index. Caller: `grpc::admin`.
+mod index;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+pub use super::own::OwnError;
+use super::{
+    Ingest,
+    own::{self, OwnEvent},
+};
+use crate::{
+    catalog::Catalog,
+    clock::Clock,
+    event::{
+        LogName, Producer,
+        person::{Without, without},
+    },
+    query::{
+        Order,
+        pages::Pages,
+        predicate::{Predicate, TextColumn},
+    },
+    store::{ErasedEvent, Eraser, ErasureCounts, ErasureRequest, PageStart, Store, StoreError, StoredEvent},
+};
+
+/// Events of one transaction. The indexes of the log and, on SQLite, appends wait for it: some 50 ms.
+const BATCH: u32 = 32;
+/// How long one call works. Its caller calls again, and waits for no answer longer than for any other call.
+const TURN: Duration = Duration::from_secs(10);
+/// How long the builder of the index is waited for: it holds on to a log for about a second at a time.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks at it.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What is asked for.
+pub struct Request {
+    pub log: LogName,
+    pub subject: String,
+    pub reason: String,
+    pub request_id: Uuid,
+    pub requested_by: Producer,
+}
+
+/// What has been done, over all calls of the request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Done {
+    pub counts: ErasureCounts,
+    /// Of the event that tells of it.
+    pub position: Option<u64>,
+    /// Everything below has been looked at.
+    pub next: u64,
+    pub complete: bool,
+}
+
+/// Why an erasure has not been done. What was done stays done.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The event that tells of it is not in the log, so nothing was erased.
+    #[error(transparent)]
+    NotTold(#[from] OwnError),
+    /// The id is that of a request for another person or with another reason.
+    #[error("the request id is taken")]
+    RequestIdReused,
+}
+
+/// What erasing takes.
+pub struct Erasing {
+    pub store: Arc<dyn Store>,
+    pub ingest: Arc<Ingest>,
+    pub catalog: Arc<Catalog>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Erasing {
+    /// Does what is asked for, or a turn of it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn erase(&self, asked: Request) -> Result<Done, EraseError> {
+        let proposed = ErasureRequest {
+            log: asked.log.clone(),
+            request_id: asked.request_id,
+            subject: Some(asked.subject.clone()),
+            reason: asked.reason.clone(),
+            position: None,
+            next: 0,
+            counts: ErasureCounts::default(),
+        };
+        let mut request = self.store.erasure(&proposed).await?;
+        let other = request.subject.as_ref().is_some_and(|subject| *subject != asked.subject);
+        if other || request.reason != asked.reason {
+            return Err(EraseError::RequestIdReused);
+        }
+        if request.subject.is_none() {
+            return Ok(done(&request, true));
+        }
+        let position = match request.position {
+            Some(position) => position,
+            None => self.tell(&asked).await?,
+        };
+        request.position = Some(position);
+        let until = Instant::now() + TURN;
+        let mut eraser = self.store.eraser().await?;
+        while request.next < position {
+            if Instant::now() >= until {
+                return Ok(done(&request, false));
+            }
+            self.turn(eraser.as_mut(), &mut request, &asked.subject, position, until).await?;
+        }
+        self.store.erasure_done(&asked.log, asked.request_id).await?;
+        Ok(done(&request, true))
+    }
+
+    /// What an erasure would do now.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn dry_run(&self, log: &LogName, subject: &str) -> Result<ErasureCounts, EraseError> {
+        let head = self.store.extent(log).await?.size;
+        let mut pages = self.pages(log, subject);
+        let (mut counts, mut start) = (ErasureCounts::default(), PageStart::From(0));
+        loop {
+            let page = pages.next(start, head, 1024).await?;
+            for event in &page.events {
+                add(&mut counts, &self.without(event, subject)?);
+            }
+            if page.complete {
+                return Ok(counts);
+            }
+            start = page.next;
+        }
+    }
+
+    /// Has the log tell of the erasure. The id of the event is that of the request, so that it does once.
+    async fn tell(&self, asked: &Request) -> Result<u64, EraseError> {
+        let details = [
+            ("request_id", asked.request_id.to_string()),
+            ("requested_by", asked.requested_by.as_str().to_owned()),
+            ("reason", asked.reason.clone()),
+        ];
+        let event = OwnEvent {
+            event_id: asked.request_id,
+            r#type: "SUBJECT_ERASED",
+            details: details.map(|(key, value)| (key.to_owned(), value)).into(),
+        };
+        let position =
+            own::append(&self.ingest, &self.catalog, self.clock.as_ref(), &asked.log, event).await?;
+        self.store.erasure_told(&asked.log, asked.request_id, position).await?;
+        Ok(position)
+    }
+
+    /// The events that name a person.
+    fn pages(&self, log: &LogName, subject: &str) -> Pages {
+        let named = |column| Predicate::Text(column, vec![subject.to_owned()]);
+        let predicate = Predicate::Any(vec![named(TextColumn::Subject), named(TextColumn::Actor)]);
+        Pages::new(Arc::clone(&self.store), log.clone(), predicate, Order::PositionAsc)
+    }
+
+    fn without(&self, event: &StoredEvent, subject: &str) -> Result<Without, StoreError> {
+        without(&self.catalog, &event.record, &event.personal, subject).map_err(|error| {
+            StoreError::Broken(format!("the event at position {}: {error}", event.position).into())
+        })
+    }
+
+    /// Page after page, until the time is over, or somebody else has been at the same events and they are to be read
+    /// anew.
+    async fn turn(
+        &self,
+        eraser: &mut dyn Eraser,
+        request: &mut ErasureRequest,
+        subject: &str,
+        position: u64,
+        until: Instant,
+    ) -> Result<(), EraseError> {
+        let mut pages = self.pages(&request.log, subject);
+        while request.next < position && Instant::now() < until {
+            let page = pages.next(PageStart::From(request.next), position, BATCH).await?;
+            let next = match page.next {
+                PageStart::From(next) if !page.complete => next,
+                _ => position,
+            };
+            // Candidates are still being collected.
+            if next == request.next && page.events.is_empty() {
+                continue;
+            }
+            let (mut counts, mut events) = (ErasureCounts::default(), Vec::new());
+            for event in page.events {
+                let mut without = self.without(&event, subject)?;
+                add(&mut counts, &without);
+                if let Some(personal) = without.personal.take() {
+                    events.push((event, personal, without));
+                }
+            }
+            if !self.commit(eraser, request, events, next, counts).await? {
+                *request = self.store.erasure(request).await?;
+                return Ok(());
+            }
+            request.next = next;
+            request.counts.events += counts.events;
+            request.counts.values += counts.values;
+            request.counts.not_erasable += counts.not_erasable;
+        }
+        Ok(())
+    }
+
+    /// One transaction. `false`: somebody else has changed what it would write, so nothing is written.
+    async fn commit(
+        &self,
+        eraser: &mut dyn Eraser,
+        request: &ErasureRequest,
+        events: Vec<(StoredEvent, Vec<u8>, Without)>,
+        next: u64,
+        counts: ErasureCounts,
+    ) -> Result<bool, EraseError> {
+        let patience = Instant::now() + PATIENCE;
+        while !eraser.begin(&request.log).await? {
+            if Instant::now() >= patience {
+                let why = "the index of the log is being built and does not come free";
+                return Err(StoreError::Locked(why.into()).into());
+            }
+            sleep(PAUSE).await;
+        }
+        let changes = events.iter().map(|(event, _, left)| (event.position, &left.before, &left.after));
+        index::forget(eraser, &request.log, changes).await?;
+        let events: Result<Vec<_>, StoreError> =
+            events.into_iter().map(|(event, personal, left)| erased(event, personal, left)).collect();
+        let written = eraser.write(request, &events?, next, counts).await?;
+        if written {
+            eraser.commit().await?
+        } else {
+            eraser.rollback().await?
+        }
+        Ok(written)
+    }
+}
+
+fn erased(event: StoredEvent, personal: Vec<u8>, left: Without) -> Result<ErasedEvent, StoreError> {
+    let event_id =
+        Uuid::try_parse(&left.event_id).map_err(|error| StoreError::Broken(error.to_string().into()))?;
+    Ok(ErasedEvent {
+        position: event.position,
+        producer: left.producer,
+        event_id,
+        before: event.personal,
+        personal,
+        columns: left.after,
+    })
+}
+
+fn add(counts: &mut ErasureCounts, without: &Without) {
+    counts.events += u64::from(without.values > 0);
+    counts.values += without.values;
+    counts.not_erasable += u64::from(without.still_named);
+}
+
+const fn done(request: &ErasureRequest, complete: bool) -> Done {
+    Done { counts: request.counts, position: request.position, next: request.next, complete }
+}

@@ -1,0 +1,270 @@
+//! Retention: the oldest partitions of a log go, as the site's policy says, and the log tells so itself.
+//!
+//! A log begins later in three steps. An event says what will be gone, and which signed checkpoint vouches for it.
+//! Then one transaction of the store moves the log's beginning, after which nobody reads below it. Then, when
+//! everybody who was reading there has noticed, the partitions are dropped. Tiles stay, so that every proof of what
+//! is left can be made, and of what is gone as well. Each step is done again by whoever finds it undone.
+//!
+//! `policy` says how long events are kept. Callers: `app`, which owns the task, and `grpc::retention`.
+pub mod policy;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use policy::{Due, Policy};
+use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    catalog::{Catalog, model::Family},
+    clock::Clock,
+    event::LogName,
+    ingest::{
+        Ingest,
+        own::{self, OwnError, OwnEvent},
+    },
+    store::{Extent, Hold, Marked, Store, StoreError, StoredCheckpoint, WantedCheckpoint},
+    telemetry::Metrics,
+};
+
+/// How often policies are applied.
+const APPLY: Duration = Duration::from_secs(3600);
+/// How often it is looked for partitions that are to be dropped.
+const LOOK: Duration = Duration::from_secs(5);
+/// Between the move of a log's beginning and the drop. Queries look every second whether what they still want is
+/// there (`query::reader`), and a statement that runs keeps what it reads.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why something failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RetentionError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The event that tells of it is not in the log.
+    #[error("the event about it: {0}")]
+    Event(#[from] OwnError),
+}
+
+/// What becomes of the oldest partition of a log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// The log has no policy.
+    NoPolicy,
+    /// The partition is not full.
+    Incomplete,
+    /// Its events are kept until then.
+    NotBefore(i64),
+    /// It has events of a family that is kept for ever.
+    ForEver(Family),
+    /// A hold is on the log.
+    Held,
+    /// No signed checkpoint covers it.
+    NotSigned,
+    /// Its tiles or its part of the index are not finished.
+    Behind,
+    /// It can go.
+    Due,
+}
+
+/// A log in the eyes of retention.
+pub struct Report {
+    pub policy: Option<Policy>,
+    pub extent: Extent,
+    pub holds: Vec<Hold>,
+    /// First position behind the partitions that can go now; the log's oldest position when none can.
+    pub boundary: u64,
+    /// The first partition that stays, or why it does.
+    pub standing: Standing,
+    /// The smallest checkpoint that covers what can go.
+    pub checkpoint: Option<StoredCheckpoint>,
+}
+
+/// What was done.
+pub struct Applied {
+    pub report: Report,
+    /// Position of the event that tells of it.
+    pub position: Option<u64>,
+}
+
+/// Who asked.
+pub struct Asked<'a> {
+    pub by: &'a str,
+    pub reason: &'a str,
+}
+
+/// Applies the policies.
+pub struct Keeper {
+    pub store: Arc<dyn Store>,
+    pub ingest: Arc<Ingest>,
+    pub catalog: Arc<Catalog>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub policies: BTreeMap<LogName, Policy>,
+}
+
+impl Keeper {
+    /// Applies every policy now and then, until it is stopped.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut applied: Option<Instant> = None;
+        let mut begins: HashMap<LogName, (u64, Instant)> = HashMap::new();
+        while !self.policies.is_empty() && !stop.is_cancelled() {
+            let due = applied.is_none_or(|at| at.elapsed() >= APPLY);
+            for log in self.policies.keys() {
+                let done = async {
+                    if due {
+                        self.apply(log, &Asked { by: "chancery", reason: "as configured" }).await?;
+                    }
+                    self.drop_removed(log, &mut begins).await
+                };
+                if let Err(error) = done.await {
+                    tracing::warn!(%log, %error, "retention is tried again");
+                }
+            }
+            if due {
+                applied = Some(Instant::now());
+            }
+            tokio::select! {
+                () = sleep(LOOK) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Drops what has been below the beginning of a log for long enough.
+    async fn drop_removed(
+        &self,
+        log: &LogName,
+        begins: &mut HashMap<LogName, (u64, Instant)>,
+    ) -> Result<(), RetentionError> {
+        let Extent { oldest, .. } = self.store.extent(log).await?;
+        let (seen, since) = *begins.entry(log.clone()).or_insert((0, Instant::now()));
+        if oldest != seen {
+            begins.insert(log.clone(), (oldest, Instant::now()));
+        } else if oldest > 0 && since.elapsed() >= GRACE {
+            self.store.drop_removed(log, oldest).await?;
+        }
+        Ok(())
+    }
+
+    /// How a log stands.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn report(&self, log: &LogName) -> Result<Report, StoreError> {
+        let extent = self.store.extent(log).await?;
+        let holds = self.store.holds(log).await?;
+        let policy = self.policies.get(log).cloned();
+        let mut report = Report {
+            policy: policy.clone(),
+            extent,
+            holds,
+            boundary: extent.oldest,
+            standing: Standing::NoPolicy,
+            checkpoint: None,
+        };
+        let Some(policy) = policy else { return Ok(report) };
+        // What the log was given first, whatever the policy says by now.
+        let bits = self.store.partition_bits(log).await?.unwrap_or(policy.partition_bits);
+        loop {
+            let first = report.boundary;
+            let next = ((first >> bits) + 1) << bits;
+            report.standing = self.standing(log, &policy, &report, first..next).await?;
+            if report.standing != Standing::Due {
+                return Ok(report);
+            }
+            report.boundary = next;
+            report.checkpoint = self.store.checkpoint(log, WantedCheckpoint::AtLeast(next)).await?;
+        }
+    }
+
+    async fn standing(
+        &self,
+        log: &LogName,
+        policy: &Policy,
+        report: &Report,
+        positions: std::ops::Range<u64>,
+    ) -> Result<Standing, StoreError> {
+        if positions.end > report.extent.size {
+            return Ok(Standing::Incomplete);
+        }
+        let newest = self.store.newest_received(log, positions.clone()).await?;
+        let newest: Vec<_> = newest
+            .into_iter()
+            .filter_map(|(family, received_at)| Some((Family::from_proto(family)?, received_at)))
+            .collect();
+        match policy.due(&newest, self.clock.now_micros()) {
+            Due::Never(family) => return Ok(Standing::ForEver(family)),
+            Due::At(at) => return Ok(Standing::NotBefore(at)),
+            Due::Now => {}
+        }
+        if report.holds.iter().any(|hold| hold.released.is_none()) {
+            return Ok(Standing::Held);
+        }
+        let signed = self.store.checkpoint(log, WantedCheckpoint::AtLeast(positions.end)).await?;
+        if signed.is_none() {
+            return Ok(Standing::NotSigned);
+        }
+        // A leaf whose event is gone can only be proven from its tile.
+        let tiled = self.store.full_tiles(log, 0).await? * 256;
+        let indexed = self.store.live_runs(log, &(0..0)).await?.indexed;
+        Ok(if tiled.min(indexed) < positions.end { Standing::Behind } else { Standing::Due })
+    }
+
+    /// Lets a log begin later, as far as its policy says.
+    ///
+    /// # Errors
+    /// What failed. It can be tried again.
+    pub async fn apply(&self, log: &LogName, asked: &Asked<'_>) -> Result<Applied, RetentionError> {
+        let mut report = self.report(log).await?;
+        let (Some(policy), Some(checkpoint)) = (&report.policy, &report.checkpoint) else {
+            return Ok(Applied { report, position: None });
+        };
+        let (first, boundary) = (report.extent.oldest, report.boundary);
+        let details = BTreeMap::from([
+            ("requested_by", asked.by.to_owned()),
+            ("reason", asked.reason.to_owned()),
+            ("policy", policy.to_string()),
+            ("first_position", first.to_string()),
+            ("minimum_position", boundary.to_string()),
+            ("tree_size", checkpoint.tree.size.to_string()),
+            ("root_hash", STANDARD.encode(checkpoint.tree.root)),
+        ]);
+        let event = OwnEvent {
+            event_id: id(log, boundary),
+            r#type: "RETENTION_APPLIED",
+            details: details.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        };
+        let position = own::append(&self.ingest, &self.catalog, self.clock.as_ref(), log, event).await?;
+        match self.store.begin_at(log, boundary).await? {
+            Marked::Yes => {
+                tracing::info!(%log, first, boundary, position, "retention has removed events");
+                self.metrics.removed(boundary - first);
+                report.extent.oldest = boundary;
+                Ok(Applied { report, position: Some(position) })
+            }
+            Marked::Held => {
+                report.standing = Standing::Held;
+                Ok(Applied { report, position: None })
+            }
+            Marked::NotIndexed => {
+                report.standing = Standing::Behind;
+                Ok(Applied { report, position: None })
+            }
+        }
+    }
+}
+
+/// The id of the event about a boundary: every try of every replica makes the same.
+fn id(log: &LogName, boundary: u64) -> Uuid {
+    let hash = Sha256::digest(format!("retention of {log} below {boundary}"));
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}

@@ -1,0 +1,185 @@
+//! Retention in PostgreSQL: partitions of a log's own, dropped whole.
+use std::ops::Range;
+
+use async_trait::async_trait;
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Row as _};
+use uuid::Uuid;
+
+use super::{
+    super::{Extent, Hold, LogName, Marked, Retention, StoreError, broken, from_sql, to_sql},
+    PostgresStore, append, failed, partitions, within,
+};
+use crate::index::segment::HOUR;
+
+impl PostgresStore {
+    /// A connection for statements that take as long as they take.
+    async fn patient(&self) -> Result<PgConnection, StoreError> {
+        let options = self.options.clone().options([("statement_timeout", "0")]);
+        let mut connection = options.connect().await.map_err(failed)?;
+        append::insist_on_durability(&mut connection).await?;
+        Ok(connection)
+    }
+}
+
+#[async_trait]
+impl Retention for PostgresStore {
+    async fn extent(&self, log: &LogName) -> Result<Extent, StoreError> {
+        let query = sqlx::query_as(include_str!("extent.sql")).bind(log.as_str());
+        let row: Option<(i64, i64)> = within(query.fetch_optional(&self.readers)).await?;
+        row.map_or_else(
+            || Ok(Extent::default()),
+            |(oldest, size)| Ok(Extent { oldest: from_sql(oldest)?, size: from_sql(size)? }),
+        )
+    }
+
+    async fn partition_bits(&self, log: &LogName) -> Result<Option<u32>, StoreError> {
+        let query = sqlx::query_scalar(include_str!("partition_bits.sql")).bind(log.as_str());
+        let bits: Option<Option<i16>> = within(query.fetch_optional(&self.readers)).await?;
+        bits.flatten().map(|bits| u32::try_from(bits).map_err(broken)).transpose()
+    }
+
+    async fn partition(&self, log: &LogName, bits: u32) -> Result<u32, StoreError> {
+        let mut connection = self.patient().await?;
+        sqlx::query(include_str!("make_head.sql"))
+            .bind(log.as_str())
+            .execute(&mut connection)
+            .await
+            .map_err(failed)?;
+        let mut transaction = connection.begin().await.map_err(failed)?;
+        let head = sqlx::query(include_str!("lock_partitions.sql"))
+            .bind(log.as_str())
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        let has: Option<i16> = head.try_get(0).map_err(failed)?;
+        if let Some(has) = has {
+            return u32::try_from(has).map_err(broken);
+        }
+        let size = from_sql(head.try_get(1).map_err(failed)?)?;
+        let table = partitions::Table::of(log, Some(bits));
+        partitions::own(&mut transaction, log, &table, size).await?;
+        sqlx::query(include_str!("set_partition_bits.sql"))
+            .bind(log.as_str())
+            .bind(i16::try_from(bits).map_err(broken)?)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(bits)
+    }
+
+    async fn newest_received(
+        &self,
+        log: &LogName,
+        positions: Range<u64>,
+    ) -> Result<Vec<(i32, i64)>, StoreError> {
+        let mut connection = self.patient().await?;
+        let rows: Vec<(i16, i64)> = sqlx::query_as(include_str!("newest_received.sql"))
+            .bind(log.as_str())
+            .bind(to_sql(positions.start))
+            .bind(to_sql(positions.end))
+            .fetch_all(&mut connection)
+            .await
+            .map_err(failed)?;
+        Ok(rows.into_iter().map(|(family, at)| (i32::from(family), at)).collect())
+    }
+
+    async fn begin_at(&self, log: &LogName, oldest: u64) -> Result<Marked, StoreError> {
+        let mut connection = self.patient().await?;
+        let mut transaction = connection.begin().await.map_err(failed)?;
+        // Whoever works on the index waits, and finds its runs gone.
+        let indexed: Option<i64> = sqlx::query_scalar(include_str!("index_head_locked.sql"))
+            .bind(log.as_str())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        if indexed.is_none_or(|indexed| indexed < to_sql(oldest)) {
+            return Ok(Marked::NotIndexed);
+        }
+        let (from, _): (i64, i64) = sqlx::query_as(include_str!("extent.sql"))
+            .bind(log.as_str())
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        sqlx::query(include_str!("retention_counts.sql"))
+            .bind(log.as_str())
+            .bind(from)
+            .bind(to_sql(oldest))
+            .bind(HOUR)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        for text in [include_str!("retention_zones.sql"), include_str!("retention_runs.sql")] {
+            let query = sqlx::query(text).bind(log.as_str()).bind(to_sql(oldest));
+            query.execute(&mut *transaction).await.map_err(failed)?;
+        }
+        let empty = sqlx::query(include_str!("retention_counts_empty.sql")).bind(log.as_str());
+        empty.execute(&mut *transaction).await.map_err(failed)?;
+        // Last, so that appends wait for the commit only. Holds are placed under the same lock.
+        let mark = sqlx::query(include_str!("set_oldest.sql")).bind(log.as_str()).bind(to_sql(oldest));
+        mark.execute(&mut *transaction).await.map_err(failed)?;
+        let held: bool = sqlx::query_scalar(include_str!("held.sql"))
+            .bind(log.as_str())
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        if held {
+            return Ok(Marked::Held);
+        }
+        transaction.commit().await.map_err(failed)?;
+        Ok(Marked::Yes)
+    }
+
+    async fn drop_removed(&self, log: &LogName, oldest: u64) -> Result<(), StoreError> {
+        let Some(bits) = self.partition_bits(log).await? else { return Ok(()) };
+        let mut connection = self.patient().await?;
+        partitions::drop_below(&mut connection, &partitions::Table::of(log, Some(bits)), oldest).await
+    }
+
+    async fn holds(&self, log: &LogName) -> Result<Vec<Hold>, StoreError> {
+        let query = sqlx::query(include_str!("holds.sql")).bind(log.as_str());
+        let rows = within(query.fetch_all(&self.readers)).await?;
+        rows.iter()
+            .map(|row| {
+                let released: Option<i64> = row.try_get(4).map_err(failed)?;
+                let by: Option<String> = row.try_get(5).map_err(failed)?;
+                Ok(Hold {
+                    id: row.try_get(0).map_err(failed)?,
+                    reason: row.try_get(1).map_err(failed)?,
+                    placed_at: row.try_get(2).map_err(failed)?,
+                    placed_by: row.try_get(3).map_err(failed)?,
+                    released: released.map(|at| (at, by.unwrap_or_default())),
+                })
+            })
+            .collect()
+    }
+
+    async fn place_hold(&self, log: &LogName, hold: &Hold) -> Result<(), StoreError> {
+        let mut connection = self.patient().await?;
+        let mut transaction = connection.begin().await.map_err(failed)?;
+        let head = sqlx::query(include_str!("lock_partitions.sql")).bind(log.as_str());
+        head.fetch_optional(&mut *transaction).await.map_err(failed)?;
+        sqlx::query(include_str!("hold_place.sql"))
+            .bind(log.as_str())
+            .bind(hold.id)
+            .bind(&hold.reason)
+            .bind(hold.placed_at)
+            .bind(&hold.placed_by)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    async fn release_hold(&self, log: &LogName, id: Uuid, (at, by): (i64, &str)) -> Result<bool, StoreError> {
+        let done = sqlx::query(include_str!("hold_release.sql"))
+            .bind(log.as_str())
+            .bind(id)
+            .bind(at)
+            .bind(by)
+            .execute(&self.readers)
+            .await
+            .map_err(failed)?;
+        Ok(done.rows_affected() > 0)
+    }
+}
