@@ -12,7 +12,7 @@ use tokio::{
     net::TcpListener,
     runtime::{Builder, Handle, Runtime},
     signal::unix::SignalKind,
-    sync::watch,
+    sync::{Mutex, watch},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -188,6 +188,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         clock: Arc::new(SystemClock),
         metrics: Arc::clone(&metrics),
         policies: config.retention.clone(),
+        seen: Mutex::default(),
     });
     let kept = tokio::spawn(Arc::clone(&keeper).run(behind_stop.clone()));
 

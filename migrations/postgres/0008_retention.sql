@@ -1,6 +1,6 @@
 -- Retention: a log can have partitions of its own, of which the oldest are dropped. The table of events becomes one
 -- that is partitioned by log; its former self holds every log without partitions of its own. Programs of older
--- schemas keep working, but cannot make partitions any more: none of them may append past the edge of one.
+-- schemas do not find the partitions any more, and fail to append: stop them before this runs.
 ALTER TABLE log_head ADD COLUMN oldest BIGINT NOT NULL DEFAULT 0;   -- retention has removed what is below
 ALTER TABLE log_head ADD COLUMN partition_bits SMALLINT;            -- its own partitions have 2^n positions; NULL: none
 

@@ -145,7 +145,7 @@ fn message(log: &LogName, report: Report) -> v1::Retention {
         Standing::NoPolicy => (RetentionState::NoPolicy, None),
         Standing::Incomplete | Standing::Due => (RetentionState::Incomplete, None),
         Standing::NotBefore(at) => (RetentionState::Kept, Some(timestamp(at))),
-        Standing::ForEver(_) => (RetentionState::KeptForEver, None),
+        Standing::ForEver => (RetentionState::KeptForEver, None),
         Standing::Held => (RetentionState::Held, None),
         Standing::NotSigned => (RetentionState::NotSigned, None),
         Standing::Behind => (RetentionState::Behind, None),

@@ -98,6 +98,11 @@ impl Count<'_> {
                 }
             }
         }
+        // What was removed meanwhile may have been counted or not.
+        let now = store.extent(self.log).await?.oldest;
+        if now > oldest {
+            return Err(CountError::Removed(Removed { oldest: now }));
+        }
         let counted = groups.0.into_iter().map(|((bucket, group), count)| Counted {
             group: group.into_iter().map(|(_, text)| text).collect(),
             bucket,

@@ -11,11 +11,12 @@ pub struct Removed {
     pub oldest: u64,
 }
 
-/// Refuses a predicate that asks for positions of which some are removed. One that asks for no positions is
-/// answered from what is there.
+/// Refuses a predicate that names positions of which some are removed, be it by one bound only. One that names none
+/// is answered from what is there.
 pub fn refuse(predicate: &Predicate, oldest: u64) -> Result<(), Removed> {
     let asked = Plan::of(predicate).positions;
-    let removed = asked.start < asked.end && asked.start < oldest && (asked.start > 0 || asked.end <= oldest);
+    let names = asked.start > 0 || asked.end < u64::MAX;
+    let removed = names && asked.start < asked.end && asked.start < oldest;
     if removed { Err(Removed { oldest }) } else { Ok(()) }
 }
 
@@ -41,7 +42,8 @@ mod tests {
             ("position >= 99", true),
             ("position = 5", true),
             ("position < 100", true),
-            ("position < 101", false),
+            ("position < 101", true),
+            ("position >= 100 AND position < 101", false),
             ("position = 100", false),
         ] {
             assert_eq!(refuse(&of(text), 100).is_err(), refused, "{text}");

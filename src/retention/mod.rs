@@ -1,9 +1,10 @@
 //! Retention: the oldest partitions of a log go, as the site's policy says, and the log tells so itself.
 //!
-//! A log begins later in three steps. An event says what will be gone, and which signed checkpoint vouches for it.
-//! Then one transaction of the store moves the log's beginning, after which nobody reads below it. Then, when
-//! everybody who was reading there has noticed, the partitions are dropped. Tiles stay, so that every proof of what
-//! is left can be made, and of what is gone as well. Each step is done again by whoever finds it undone.
+//! A log begins later in three steps. One transaction of the store moves its beginning, unless a hold is on the log;
+//! after that nobody reads below it. Then an event says what is gone, and which signed checkpoint vouches for it.
+//! Then, when everybody who was reading there has noticed, the partitions are dropped. Tiles stay, so that every
+//! proof of what is left can be made, and of what is gone as well. A step that is undone is done by whoever comes
+//! next: no event tells of what was not removed, and nothing is dropped that no event tells of.
 //!
 //! `policy` says how long events are kept. Callers: `app`, which owns the task, and `grpc::retention`.
 pub mod policy;
@@ -17,7 +18,10 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use policy::{Due, Policy};
 use sha2::{Digest as _, Sha256};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -29,7 +33,7 @@ use crate::{
         Ingest,
         own::{self, OwnError, OwnEvent},
     },
-    store::{Extent, Hold, Marked, Store, StoreError, StoredCheckpoint, WantedCheckpoint},
+    store::{Extent, Hold, Marked, Store, StoreError, WantedCheckpoint},
     telemetry::Metrics,
 };
 
@@ -40,6 +44,8 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Between the move of a log's beginning and the drop. Queries look every second whether what they still want is
 /// there (`query::reader`), and a statement that runs keeps what it reads.
 const GRACE: Duration = Duration::from_secs(10);
+/// Positions that one statement looks through: some 200 ms.
+const WINDOW: usize = 1 << 18;
 
 /// Why something failed.
 #[derive(Debug, thiserror::Error)]
@@ -61,8 +67,8 @@ pub enum Standing {
     Incomplete,
     /// Its events are kept until then.
     NotBefore(i64),
-    /// It has events of a family that is kept for ever.
-    ForEver(Family),
+    /// It has events of a family that is kept for ever, or that this program does not know.
+    ForEver,
     /// A hold is on the log.
     Held,
     /// No signed checkpoint covers it.
@@ -82,8 +88,6 @@ pub struct Report {
     pub boundary: u64,
     /// The first partition that stays, or why it does.
     pub standing: Standing,
-    /// The smallest checkpoint that covers what can go.
-    pub checkpoint: Option<StoredCheckpoint>,
 }
 
 /// What was done.
@@ -99,6 +103,11 @@ pub struct Asked<'a> {
     pub reason: &'a str,
 }
 
+/// When the newest event of each family of a partition was received. `None`: it has a family that is not known.
+type Newest = Option<Vec<(Family, i64)>>;
+/// By log and first position.
+type Seen = HashMap<(LogName, u64), Newest>;
+
 /// Applies the policies.
 pub struct Keeper {
     pub store: Arc<dyn Store>,
@@ -107,6 +116,9 @@ pub struct Keeper {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub policies: BTreeMap<LogName, Policy>,
+    /// Full partitions, in which nothing changes any more. Looking through one takes seconds, so it is done once, and
+    /// by one at a time.
+    pub seen: Mutex<Seen>,
 }
 
 impl Keeper {
@@ -114,6 +126,7 @@ impl Keeper {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut applied: Option<Instant> = None;
         let mut begins: HashMap<LogName, (u64, Instant)> = HashMap::new();
+        let mut told: HashMap<LogName, u64> = HashMap::new();
         while !self.policies.is_empty() && !stop.is_cancelled() {
             let due = applied.is_none_or(|at| at.elapsed() >= APPLY);
             for log in self.policies.keys() {
@@ -121,7 +134,7 @@ impl Keeper {
                     if due {
                         self.apply(log, &Asked { by: "chancery", reason: "as configured" }).await?;
                     }
-                    self.drop_removed(log, &mut begins).await
+                    self.settle(log, &mut told, &mut begins).await
                 };
                 if let Err(error) = done.await {
                     tracing::warn!(%log, %error, "retention is tried again");
@@ -137,13 +150,19 @@ impl Keeper {
         }
     }
 
-    /// Drops what has been below the beginning of a log for long enough.
-    async fn drop_removed(
+    /// Tells of what was removed and was not told of, and drops what has been below the beginning of a log for long
+    /// enough.
+    async fn settle(
         &self,
         log: &LogName,
+        told: &mut HashMap<LogName, u64>,
         begins: &mut HashMap<LogName, (u64, Instant)>,
     ) -> Result<(), RetentionError> {
         let Extent { oldest, .. } = self.store.extent(log).await?;
+        if oldest > 0 && told.get(log) != Some(&oldest) {
+            self.tell(log, oldest, None, &Asked { by: "chancery", reason: "as configured" }).await?;
+            told.insert(log.clone(), oldest);
+        }
         let (seen, since) = *begins.entry(log.clone()).or_insert((0, Instant::now()));
         if oldest != seen {
             begins.insert(log.clone(), (oldest, Instant::now()));
@@ -167,7 +186,6 @@ impl Keeper {
             holds,
             boundary: extent.oldest,
             standing: Standing::NoPolicy,
-            checkpoint: None,
         };
         let Some(policy) = policy else { return Ok(report) };
         // What the log was given first, whatever the policy says by now.
@@ -180,7 +198,6 @@ impl Keeper {
                 return Ok(report);
             }
             report.boundary = next;
-            report.checkpoint = self.store.checkpoint(log, WantedCheckpoint::AtLeast(next)).await?;
         }
     }
 
@@ -194,13 +211,9 @@ impl Keeper {
         if positions.end > report.extent.size {
             return Ok(Standing::Incomplete);
         }
-        let newest = self.store.newest_received(log, positions.clone()).await?;
-        let newest: Vec<_> = newest
-            .into_iter()
-            .filter_map(|(family, received_at)| Some((Family::from_proto(family)?, received_at)))
-            .collect();
+        let Some(newest) = self.newest(log, positions.clone()).await? else { return Ok(Standing::ForEver) };
         match policy.due(&newest, self.clock.now_micros()) {
-            Due::Never(family) => return Ok(Standing::ForEver(family)),
+            Due::Never => return Ok(Standing::ForEver),
             Due::At(at) => return Ok(Standing::NotBefore(at)),
             Due::Now => {}
         }
@@ -217,47 +230,77 @@ impl Keeper {
         Ok(if tiled.min(indexed) < positions.end { Standing::Behind } else { Standing::Due })
     }
 
+    /// What is known of a full partition.
+    async fn newest(&self, log: &LogName, positions: std::ops::Range<u64>) -> Result<Newest, StoreError> {
+        let mut seen = self.seen.lock().await;
+        let key = (log.clone(), positions.start);
+        if let Some(known) = seen.get(&key) {
+            return Ok(known.clone());
+        }
+        let mut newest: BTreeMap<i32, i64> = BTreeMap::new();
+        for first in positions.clone().step_by(WINDOW) {
+            let window = first..positions.end.min(first + WINDOW as u64);
+            for (family, received_at) in self.store.newest_received(log, window).await? {
+                let at = newest.entry(family).or_insert(received_at);
+                *at = received_at.max(*at);
+            }
+        }
+        let families = newest.into_iter().map(|(family, at)| Some((Family::from_proto(family)?, at)));
+        let newest: Newest = families.collect();
+        seen.insert(key, newest.clone());
+        Ok(newest)
+    }
+
     /// Lets a log begin later, as far as its policy says.
     ///
     /// # Errors
     /// What failed. It can be tried again.
     pub async fn apply(&self, log: &LogName, asked: &Asked<'_>) -> Result<Applied, RetentionError> {
         let mut report = self.report(log).await?;
-        let (Some(policy), Some(checkpoint)) = (&report.policy, &report.checkpoint) else {
-            return Ok(Applied { report, position: None });
-        };
         let (first, boundary) = (report.extent.oldest, report.boundary);
-        let details = BTreeMap::from([
-            ("requested_by", asked.by.to_owned()),
-            ("reason", asked.reason.to_owned()),
-            ("policy", policy.to_string()),
-            ("first_position", first.to_string()),
-            ("minimum_position", boundary.to_string()),
-            ("tree_size", checkpoint.tree.size.to_string()),
-            ("root_hash", STANDARD.encode(checkpoint.tree.root)),
-        ]);
-        let event = OwnEvent {
-            event_id: id(log, boundary),
-            r#type: "RETENTION_APPLIED",
-            details: details.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
-        };
-        let position = own::append(&self.ingest, &self.catalog, self.clock.as_ref(), log, event).await?;
-        match self.store.begin_at(log, boundary).await? {
-            Marked::Yes => {
-                tracing::info!(%log, first, boundary, position, "retention has removed events");
-                self.metrics.removed(boundary - first);
-                report.extent.oldest = boundary;
-                Ok(Applied { report, position: Some(position) })
-            }
-            Marked::Held => {
-                report.standing = Standing::Held;
-                Ok(Applied { report, position: None })
-            }
-            Marked::NotIndexed => {
-                report.standing = Standing::Behind;
-                Ok(Applied { report, position: None })
-            }
+        if boundary == first {
+            return Ok(Applied { report, position: None });
         }
+        match self.store.begin_at(log, boundary).await? {
+            Marked::Yes => {}
+            Marked::Held => report.standing = Standing::Held,
+            Marked::NotIndexed => report.standing = Standing::Behind,
+        }
+        // Where it ended half-way, a part is removed all the same.
+        report.extent = self.store.extent(log).await?;
+        let oldest = report.extent.oldest;
+        report.boundary = oldest.max(first);
+        if oldest <= first {
+            return Ok(Applied { report, position: None });
+        }
+        self.metrics.removed(oldest - first);
+        let position = self.tell(log, oldest, Some(first), asked).await?;
+        tracing::info!(%log, first, oldest, position, "retention has removed events");
+        Ok(Applied { report, position: Some(position) })
+    }
+
+    /// Has the log tell where it begins now, once.
+    async fn tell(
+        &self,
+        log: &LogName,
+        oldest: u64,
+        first: Option<u64>,
+        asked: &Asked<'_>,
+    ) -> Result<u64, RetentionError> {
+        let checkpoint = self.store.checkpoint(log, WantedCheckpoint::AtLeast(oldest)).await?;
+        let details = [
+            ("requested_by", Some(asked.by.to_owned())),
+            ("reason", Some(asked.reason.to_owned())),
+            ("policy", self.policies.get(log).map(Policy::to_string)),
+            ("first_position", first.map(|first| first.to_string())),
+            ("minimum_position", Some(oldest.to_string())),
+            ("tree_size", checkpoint.as_ref().map(|checkpoint| checkpoint.tree.size.to_string())),
+            ("root_hash", checkpoint.as_ref().map(|checkpoint| STANDARD.encode(checkpoint.tree.root))),
+        ];
+        let details = details.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+        let event =
+            OwnEvent { event_id: id(log, oldest), r#type: "RETENTION_APPLIED", details: details.collect() };
+        Ok(own::append(&self.ingest, &self.catalog, self.clock.as_ref(), log, event).await?)
     }
 }
 

@@ -24,7 +24,7 @@ pub enum Due {
     /// Not before this time, in microseconds since 1970.
     At(i64),
     /// It has events of a family that is kept for ever.
-    Never(Family),
+    Never,
 }
 
 impl Policy {
@@ -34,7 +34,7 @@ impl Policy {
         let mut at = i64::MIN;
         for (family, received_at) in newest {
             match self.days(*family) {
-                None => return Due::Never(*family),
+                None => return Due::Never,
                 Some(days) => at = at.max(received_at.saturating_add(i64::from(days) * DAY)),
             }
         }
@@ -86,13 +86,13 @@ mod tests {
         assert_eq!(named.due(&both, 104 * DAY), Due::At(105 * DAY));
         assert_eq!(named.due(&both, 105 * DAY), Due::Now);
         assert_eq!(named.due(&both[1..], 17 * DAY), Due::Now);
-        assert_eq!(named.due(&[(Family::AsAudit, 0)], i64::MAX), Due::Never(Family::AsAudit));
+        assert_eq!(named.due(&[(Family::AsAudit, 0)], i64::MAX), Due::Never);
         assert_eq!(named.due(&[(Family::Chancery, DAY)], 50 * DAY), Due::At(101 * DAY));
         let others = policy(Some(30), &[(Family::CmsAudit, 100)]);
         assert_eq!(others.due(&both, 50 * DAY), Due::At(105 * DAY));
         assert_eq!(others.due(&[(Family::Chancery, DAY)], 31 * DAY), Due::Now);
         assert_eq!(others.due(&[], 0), Due::Now);
-        assert_eq!(policy(None, &[]).due(&[(Family::Chancery, 0)], i64::MAX), Due::Never(Family::Chancery));
+        assert_eq!(policy(None, &[]).due(&[(Family::Chancery, 0)], i64::MAX), Due::Never);
         assert_eq!(others.to_string(), "cms_audit 100 days, others 30 days, in partitions of 1048576");
     }
 }

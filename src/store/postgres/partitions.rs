@@ -149,6 +149,27 @@ pub async fn own(
     Ok(())
 }
 
+/// Makes sure, without holding up other logs, that the shared table has nothing of a log.
+pub async fn exclude(connection: &mut PgConnection, log: &LogName) -> Result<(), StoreError> {
+    include(connection, log).await?;
+    let name = excluded(log);
+    run(
+        connection,
+        format!("ALTER TABLE events_shared ADD CONSTRAINT {name} CHECK (log <> '{log}') NOT VALID"),
+    )
+    .await?;
+    run(connection, format!("ALTER TABLE events_shared VALIDATE CONSTRAINT {name}")).await
+}
+
+/// Ends that.
+pub async fn include(connection: &mut PgConnection, log: &LogName) -> Result<(), StoreError> {
+    run(connection, format!("ALTER TABLE events_shared DROP CONSTRAINT IF EXISTS {}", excluded(log))).await
+}
+
+fn excluded(log: &LogName) -> String {
+    format!("{}_not_here", own_name(log))
+}
+
 /// Drops the partitions of a log's own table that lie below a position. No transaction may be open.
 ///
 /// They are detached first in the way that stops neither readers nor writers of the others. That can be cut off

@@ -12,6 +12,51 @@ use super::{
 use crate::index::segment::HOUR;
 
 impl PostgresStore {
+    /// Makes a log's own partitions and moves there what it has, in one transaction.
+    async fn moved(
+        &self,
+        connection: &mut PgConnection,
+        log: &LogName,
+        bits: u32,
+    ) -> Result<u32, StoreError> {
+        let mut transaction = connection.begin().await.map_err(failed)?;
+        let head = sqlx::query(include_str!("lock_partitions.sql"))
+            .bind(log.as_str())
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        let has: Option<i16> = head.try_get(0).map_err(failed)?;
+        if let Some(has) = has {
+            return u32::try_from(has).map_err(broken);
+        }
+        let size = from_sql(head.try_get(1).map_err(failed)?)?;
+        if size > 0 && self.others(&mut transaction).await? > 0 {
+            let why = "servers are connected: a query that runs while the events of a log are moved would not \
+                see them. Stop every server first";
+            return Err(broken(why));
+        }
+        let table = partitions::Table::of(log, Some(bits));
+        partitions::own(&mut transaction, log, &table, size).await?;
+        sqlx::query(include_str!("set_partition_bits.sql"))
+            .bind(log.as_str())
+            .bind(i16::try_from(bits).map_err(broken)?)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(bits)
+    }
+
+    /// Connections of other processes of this program to the database.
+    async fn others(&self, connection: &mut PgConnection) -> Result<i64, StoreError> {
+        let own = self.readers.size() + self.scanners.size() + self.sentinel.size() + 1;
+        let all: i64 = sqlx::query_scalar(include_str!("connections.sql"))
+            .fetch_one(connection)
+            .await
+            .map_err(failed)?;
+        Ok(all - i64::from(own))
+    }
+
     /// A connection for statements that take as long as they take.
     async fn patient(&self) -> Result<PgConnection, StoreError> {
         let options = self.options.clone().options([("statement_timeout", "0")]);
@@ -45,27 +90,17 @@ impl Retention for PostgresStore {
             .execute(&mut connection)
             .await
             .map_err(failed)?;
-        let mut transaction = connection.begin().await.map_err(failed)?;
-        let head = sqlx::query(include_str!("lock_partitions.sql"))
-            .bind(log.as_str())
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        let has: Option<i16> = head.try_get(0).map_err(failed)?;
-        if let Some(has) = has {
-            return u32::try_from(has).map_err(broken);
+        // Without it, the new table would be made to wait until all events of all other logs are looked through,
+        // and everybody with it. While it stands, nobody can append to the log; what fails is tried again.
+        let empty = self.extent(log).await?.size == 0 && self.partition_bits(log).await?.is_none();
+        if empty {
+            partitions::exclude(&mut connection, log).await?;
         }
-        let size = from_sql(head.try_get(1).map_err(failed)?)?;
-        let table = partitions::Table::of(log, Some(bits));
-        partitions::own(&mut transaction, log, &table, size).await?;
-        sqlx::query(include_str!("set_partition_bits.sql"))
-            .bind(log.as_str())
-            .bind(i16::try_from(bits).map_err(broken)?)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
-        Ok(bits)
+        let moved = self.moved(&mut connection, log, bits).await;
+        if empty {
+            partitions::include(&mut connection, log).await?;
+        }
+        moved
     }
 
     async fn newest_received(
@@ -73,14 +108,11 @@ impl Retention for PostgresStore {
         log: &LogName,
         positions: Range<u64>,
     ) -> Result<Vec<(i32, i64)>, StoreError> {
-        let mut connection = self.patient().await?;
-        let rows: Vec<(i16, i64)> = sqlx::query_as(include_str!("newest_received.sql"))
+        let query = sqlx::query_as(include_str!("newest_received.sql"))
             .bind(log.as_str())
             .bind(to_sql(positions.start))
-            .bind(to_sql(positions.end))
-            .fetch_all(&mut connection)
-            .await
-            .map_err(failed)?;
+            .bind(to_sql(positions.end));
+        let rows: Vec<(i16, i64)> = within(query.fetch_all(&self.scanners)).await?;
         Ok(rows.into_iter().map(|(family, at)| (i32::from(family), at)).collect())
     }
 
