@@ -56,7 +56,7 @@ enum Command {
     Serve(Box<crate::config::ServeArgs>),
     /// Bring the store's tables up to date, then stop.
     Migrate(Box<crate::config::MigrateArgs>),
-    /// Give a log partitions of its own in the database, so that retention can drop the oldest.
+    /// Give a log partitions of its own, which retention can drop.
     Partition(Box<crate::config::PartitionArgs>),
     /// Send events from NDJSON files or standard input.
     Append(Box<append::AppendArgs>),

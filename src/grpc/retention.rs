@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Bytes of a reason.
-const MOST_REASON: usize = 1024;
+const MOST_REASON: usize = 1000;
 
 /// The service.
 pub struct RetentionRpc {

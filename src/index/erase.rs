@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn what_leaves_is_gone_and_nothing_else_moves() {
         let (rare, long, common, other) = (Term(1), Term(2), Term(3), Term(4));
-        let sparse: Vec<u32> = (0..1990).map(|number| number * 8).collect();
+        // Below the number at which all of the run stands for a term, and of more bytes than fit into a bucket.
+        let sparse: Vec<u32> = (0..1940).chain((0..100).map(|number| 1940 + number * 140)).collect();
         let all: Vec<u32> = (0..4000).collect();
         let rows = rows(&[(rare, vec![5, 9]), (long, sparse.clone()), (common, all), (other, vec![5])]);
         assert_eq!(rows.len(), 2, "a bucket, and a row of one term");

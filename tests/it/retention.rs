@@ -369,7 +369,7 @@ fn a_request_that_makes_no_sense_is_refused() {
             (place("main", &id, "case"), "LOG_NOT_FOUND"),
             (place("main", "4711", "case"), "INVALID_HOLD_ID"),
             (place("main", &id, ""), "INVALID_REASON"),
-            (place("main", &id, &"x".repeat(1025)), "INVALID_REASON"),
+            (place("main", &id, &"x".repeat(1001)), "INVALID_REASON"),
             (place("Main", &id, "case"), "INVALID_LOG"),
         ] {
             let status = client.place_legal_hold(request).await.expect_err(reason);
