@@ -91,6 +91,7 @@ mod token_server_spellings;
 mod validate_only;
 mod vendor_documents;
 mod verify_bundle;
+mod verify_erased;
 mod verify_other_tool;
 mod verify_server;
 mod where_language;
