@@ -11,11 +11,12 @@ use tonic_prost::ProstCodec;
 
 use super::{
     connect::{Connection, DECODE_LIMIT},
+    explain::Explained,
     failure::{Failure, connection_lost},
     output::say,
 };
 use crate::{
-    proto::v1::QueryRequest,
+    proto::v1::{GetEventRequest, QueryRequest},
     verify::{Arrived, Message},
 };
 
@@ -23,6 +24,9 @@ use crate::{
 const MOST_FAILURES: u32 = 5;
 /// The wait before that, doubled each time: 7.5 s in all.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// The reason with which a server says that retention has removed what was asked for.
+const PRUNED: &str = "POSITION_PRUNED";
 
 /// Reads a range of positions.
 pub struct Records<'a> {
@@ -58,7 +62,11 @@ impl<'a> Records<'a> {
             self.stream = None;
             let again = status.code() == Code::Unavailable || connection_lost(&status);
             if !again || self.failures == MOST_FAILURES {
-                return Err(status.into());
+                let why = Explained::of_call(&status);
+                return Err(match why.reason.as_str() {
+                    PRUNED => Failure::Files(format!("{why}; begin at what is left, with --from")),
+                    _ => status.into(),
+                });
             }
             let wait = FIRST_WAIT * 2_u32.pow(self.failures);
             self.failures += 1;
@@ -82,6 +90,9 @@ impl<'a> Records<'a> {
 
     async fn begin(&self) -> Result<Streaming<Message>, Box<Status>> {
         let Range { start, end } = self.left;
+        if start == 0 {
+            self.not_pruned().await?;
+        }
         let request = QueryRequest {
             log: self.log.to_owned(),
             r#where: format!("position >= {start} AND position < {end}"),
@@ -93,5 +104,16 @@ impl<'a> Records<'a> {
         let codec = ProstCodec::<QueryRequest, Message>::default();
         let stream = client.server_streaming(Request::new(request), path, codec).await;
         Ok(stream.map_err(Box::new)?.into_inner())
+    }
+
+    /// Asks for the first event: a query from position 0 on names no positions, so it would begin where the log now
+    /// does and say nothing. Whether the event is there is for the query to show.
+    async fn not_pruned(&self) -> Result<(), Box<Status>> {
+        let request =
+            GetEventRequest { log: self.log.to_owned(), position: Some(0), ..GetEventRequest::default() };
+        match self.connection.unary(self.connection.audit().get_event(request)).await {
+            Err(status) if Explained::of_call(&status).reason == PRUNED => Err(status),
+            _ => Ok(()),
+        }
     }
 }

@@ -11,7 +11,7 @@ const BATCH: usize = 1 << 12;
 /// Findings that are kept; of further ones there is the number.
 const MOST_FINDINGS: usize = 100;
 /// Missing positions whose leaf hashes are asked for, so that what follows can still be checked. Each is a call.
-const MOST_BRIDGED: usize = 10_000;
+const MOST_BRIDGED: u64 = 1_000;
 
 /// Takes records in the order of their positions.
 #[derive(Default)]
@@ -88,8 +88,9 @@ impl Rehash {
     pub fn missing(&mut self, end: u64, bridge: &mut dyn FnMut(u64) -> Option<Hash>) {
         let (from, evidence) = (self.next, "no event of these positions is there");
         self.note(Finding::new(Verdict::Missing, "record", evidence).at(from..end));
+        // Part of a gap would bridge nothing.
+        let room = self.bridged.len() as u64 + (end - from) <= MOST_BRIDGED;
         while self.torn.is_none() && self.next < end {
-            let room = self.bridged.len() < MOST_BRIDGED;
             match room.then(|| bridge(self.next)).flatten() {
                 Some(hash) => {
                     self.bridged.insert(self.next, hash);

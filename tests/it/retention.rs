@@ -15,10 +15,11 @@ use tonic::{Code, transport::Channel};
 use crate::harness::{
     KINDS, Kind, TestStore, block_on,
     calls::{Audit, Refusal, accept, append, atomic, from_producer, query, results},
+    cli::run,
     database::Database,
     events,
     server::{Server, chancery},
-    signing::signing,
+    signing::{signing, verifier},
 };
 
 /// Events of a partition: the fewest that there can be.
@@ -225,6 +226,12 @@ fn a_partition_goes_when_its_last_event_may_and_leaves_no_gap_without_a_word() {
                     dropped(&store, PART).await;
                 }
             }
+            // Whoever verifies is told, and what is left leads to the signed root.
+            let (key, oldest) = (verifier(&store, "main").to_string(), PART.to_string());
+            let verified = run(&mut server.cli(&["verify", "--key", &key]), "");
+            assert!(verified.code == 1 && verified.err.contains("--from"), "{kind:?} {verified:?}");
+            let verified = run(&mut server.cli(&["verify", "--key", &key, "--from", &oldest]), "");
+            assert_eq!(verified.code, 0, "{kind:?} {verified:?}");
 
             // The query that had begun before has left out nothing without a word.
             let mut stream = stream.into_inner();

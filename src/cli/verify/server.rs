@@ -106,7 +106,8 @@ async fn read(connection: &Connection, checkpoint: &Believed, rehash: Rehash) ->
             bar.inc(batch.len() as u64);
             bytes = 0;
             // It ends early only by a panic, which joining it shows.
-            let sent = batches.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH_EVENTS))).await;
+            let events = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_EVENTS));
+            let sent = batches.send(Batch { events, last }).await;
             if last || sent.is_err() {
                 break Ok(());
             }
@@ -122,26 +123,33 @@ async fn read(connection: &Connection, checkpoint: &Believed, rehash: Rehash) ->
     }
 }
 
+/// Events on their way to the thread that hashes.
+struct Batch {
+    events: Vec<Bytes>,
+    /// The log has no more. Reading that fails ends without this.
+    last: bool,
+}
+
 /// The thread that hashes: reading and hashing have a core each.
 fn hasher(
     connection: Connection,
     checkpoint: Believed,
     mut rehash: Rehash,
-) -> (mpsc::Sender<Vec<Bytes>>, thread::JoinHandle<Rehash>) {
-    let (sender, mut batches) = mpsc::channel::<Vec<Bytes>>(AHEAD);
+) -> (mpsc::Sender<Batch>, thread::JoinHandle<Rehash>) {
+    let (sender, mut batches) = mpsc::channel::<Batch>(AHEAD);
     let runtime = Handle::current();
     let thread = thread::spawn(move || {
         let mut bridge = |position| runtime.block_on(proofs::leaf(&connection, &checkpoint, position));
         while let Some(batch) = batches.blocking_recv() {
-            for event in batch {
+            for event in batch.events {
                 match Arrived::split(&event) {
                     Some(event) if event.position < checkpoint.head.size => rehash.take(&event, &mut bridge),
                     _ => rehash.unreadable(),
                 }
             }
-        }
-        if rehash.next() < checkpoint.head.size {
-            rehash.missing(checkpoint.head.size, &mut bridge);
+            if batch.last && rehash.next() < checkpoint.head.size {
+                rehash.missing(checkpoint.head.size, &mut bridge);
+            }
         }
         rehash
     });
