@@ -135,6 +135,8 @@ pub async fn own(
         format!("CREATE TABLE {name} (LIKE events_shared INCLUDING ALL) PARTITION BY RANGE (position)"),
     )
     .await?;
+    // What `exclude` has said of the shared table is not true of this one.
+    run(connection, format!("ALTER TABLE {name} DROP CONSTRAINT IF EXISTS {}", excluded(log))).await?;
     run(connection, format!("COMMENT ON TABLE {name} IS 'events of the log {log}'")).await?;
     for number in table.numbers(0, size + ROOM) {
         attach(connection, table, number).await?;
