@@ -30,7 +30,7 @@ use crate::{
     query::live::{Commit, Live},
     store::{Appender, ProducerWrites, StoreError},
     telemetry::Metrics,
-    tree::Frontier,
+    tree::{Frontier, TreeHead},
 };
 
 /// Events of one transaction: enough to make the commit's fsync cheap per event, few enough that a
@@ -59,6 +59,16 @@ const CATCH_UP: u64 = 1 << 14;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a transaction has done up to its COMMIT.
+struct Written {
+    committed: Vec<Committed>,
+    noted: Vec<Noted>,
+    /// The tree that it found.
+    before: TreeHead,
+    /// When there is something to commit.
+    lease: Option<Lease>,
+}
 
 /// One log's sequencer.
 pub struct Sequencer {
@@ -204,7 +214,7 @@ impl Sequencer {
         let late =
             |what: &str, limit: Duration| format!("{what} took longer than {} s", limit.as_secs()).into();
         let written = timeout(WRITE_LIMIT, self.write(group, turn)).await;
-        let (committed, noted, lease) =
+        let Written { committed, noted, before, lease } =
             written.map_err(|_| StoreError::Unavailable(late("a transaction", WRITE_LIMIT)))??;
         if let Some(mut lease) = lease {
             let done = timeout(COMMIT_LIMIT, lease.appender.commit()).await;
@@ -212,7 +222,9 @@ impl Sequencer {
             lease.give_back();
             if let Some(commit) = appended(group, &committed) {
                 let leaves = commit.events.iter().map(|event| *event.leaf_hash()).collect();
-                self.recent.committed(&self.log, commit.first, leaves);
+                if let Some(Committed { tree: after, .. }) = committed.first() {
+                    self.recent.committed(&self.log, before, *after, leaves);
+                }
                 if self.live.is_followed(&self.log) {
                     self.live.committed(&self.log, commit);
                 }
@@ -231,12 +243,8 @@ impl Sequencer {
         Ok(committed)
     }
 
-    /// Everything up to COMMIT. Returns the connection when there is something to commit.
-    async fn write(
-        &mut self,
-        group: &[Arc<Submission>],
-        turn: Turn,
-    ) -> Result<(Vec<Committed>, Vec<Noted>, Option<Lease>), StoreError> {
+    /// Everything up to COMMIT.
+    async fn write(&mut self, group: &[Arc<Submission>], turn: Turn) -> Result<Written, StoreError> {
         let mut lease = self.appenders.borrow(turn).await?;
         let appender = &mut lease.appender;
         let head = appender.begin(&self.log).await?;
@@ -263,7 +271,8 @@ impl Sequencer {
         if !known.is_empty() {
             self.wary = WARY_GROUPS;
         }
-        let mut tree = before.head();
+        let found = before.head();
+        let mut tree = found;
         let mut noted = Vec::new();
         let lease = if plan.is_empty() && plan.repeats() {
             // What is seen is not yet safe where commits wait for a standby: a session that ended while it
@@ -286,7 +295,7 @@ impl Sequencer {
             }
         };
         let committed = plan.verdicts.into_iter().map(|verdicts| Committed { verdicts, tree }).collect();
-        Ok((committed, noted, lease))
+        Ok(Written { committed, noted, before: found, lease })
     }
 }
 

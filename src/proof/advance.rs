@@ -20,6 +20,10 @@ use crate::{
 
 /// How long a log may hold up the others with tiles that are missing; they are written on in the next turn.
 const TILES: Duration = Duration::from_secs(2);
+/// How long the second look at a log may take that seems forked: a head is locked for some 50 ms by each that waits.
+const SECOND_LOOK: Duration = Duration::from_secs(15);
+/// Checkpoints that are looked through for one of this key.
+const LOOK_BACK: usize = 64;
 
 /// What it takes to sign.
 pub struct Parts {
@@ -56,6 +60,11 @@ pub(super) enum Trouble {
     Proof(#[from] ProofError),
     #[error("the signer's folder cannot be written: {0}")]
     State(#[from] std::io::Error),
+    #[error("{0}")]
+    Damaged(String),
+    /// It was read once, and not in the way that appends read.
+    #[error("it does not seem to extend what was signed ({0}), which is not certain: {1}")]
+    Unconfirmed(String, String),
     /// Never overcome.
     #[error("{0}")]
     Forked(String, TreeHead),
@@ -68,7 +77,7 @@ impl Trouble {
             Self::Store(error) | Self::Proof(ProofError::Store(error)) => {
                 matches!(error, StoreError::Unavailable(_) | StoreError::StateUnknown(_))
             }
-            Self::Proof(_) | Self::Forked(..) => false,
+            Self::Proof(_) | Self::Damaged(_) | Self::Unconfirmed(..) | Self::Forked(..) => false,
             Self::State(_) => true,
         }
     }
@@ -93,7 +102,12 @@ pub(super) async fn advance(
     }
     let head = parts.store.tree(name).await?.head();
     if let Some(last) = &log.last {
-        compare(parts, prover, name, &last.head, &head).await?;
+        match compare(parts, prover, name, &last.head, &head).await {
+            Err(Trouble::Forked(reason, _)) => {
+                return Err(second_look(parts, prover, name, &last.head, reason).await);
+            }
+            compared => compared?,
+        }
         let taken_up = !mem::replace(&mut log.compared, true);
         if !log.stored {
             store(parts, name, last).await?;
@@ -103,7 +117,11 @@ pub(super) async fn advance(
             return Ok(taken_up);
         }
     } else {
+        // Nothing that was signed says what the leaves are: they must be those of the tree that appends go on.
         tiles(parts, name, head.size).await?;
+        if prover.root(name, head.size).await? != head.root {
+            return Err(Trouble::Damaged("the tree of the log is not that of its events".to_owned()));
+        }
     }
     let new = SignedHead { head, note: parts.key.sign(name, &head) };
     parts.heads.keep(name, new.note.clone()).await?;
@@ -117,14 +135,65 @@ pub(super) async fn advance(
 
 /// A head that this key has signed, though the folder does not have it: the folder is new, or was lost.
 async fn take_up(parts: &Parts, name: &LogName) -> Result<Option<SignedHead>, Trouble> {
-    let newest = parts.store.checkpoint(name, WantedCheckpoint::Newest).await?;
-    let Some(last) = newest.and_then(|newest| signed(&newest.signed_note, &parts.key, name)) else {
-        return Ok(None);
+    let mut wanted = WantedCheckpoint::Newest;
+    let mut others = 0;
+    while others < LOOK_BACK
+        && let Some(stored) = parts.store.checkpoint(name, wanted).await?
+    {
+        let Some(last) = signed(&stored.signed_note, &parts.key, name) else {
+            others += 1;
+            wanted = WantedCheckpoint::Below(stored.tree.size);
+            continue;
+        };
+        if last.head != stored.tree {
+            let size = stored.tree.size;
+            return Err(Trouble::Damaged(format!(
+                "the stored checkpoint of {size} events holds another note"
+            )));
+        }
+        tracing::warn!(log = %name, size = last.head.size, others,
+            "the signer's folder has no head of this log: the newest one of this key in the store is taken, which a restored store could have set back");
+        parts.heads.keep(name, last.note.clone()).await?;
+        return Ok(Some(last));
+    }
+    if others > 0 {
+        tracing::error!(log = %name, key = parts.key.name(), others,
+            "the signer's folder has no head of this log, and the newest checkpoints in the store are of other keys: this key begins anew, which is right only for a new name that auditors were told of");
+    }
+    Ok(None)
+}
+
+/// What it is with a log that seems forked. A standby that lags behind, or a primary that lost its office, would
+/// show an older tree: so the head is read again as appends read it, which only a database that takes commits
+/// allows, and what is read else must agree with it.
+async fn second_look(
+    parts: &Parts,
+    prover: &Prover,
+    name: &LogName,
+    last: &TreeHead,
+    reason: String,
+) -> Trouble {
+    let head = match timeout(SECOND_LOOK, locked(parts, name)).await {
+        Ok(Ok(Some(head))) => head,
+        Ok(Ok(None)) => {
+            return Trouble::Unconfirmed(reason, "reads and appends see different trees".to_owned());
+        }
+        Ok(Err(error)) => return Trouble::Unconfirmed(reason, error.to_string()),
+        Err(_) => return Trouble::Unconfirmed(reason, "its head is not to be had".to_owned()),
     };
-    tracing::warn!(log = %name, size = last.head.size,
-        "the signer's folder has no head of this log: the newest one in the store is taken, which a restored store could have set back");
-    parts.heads.keep(name, last.note.clone()).await?;
-    Ok(Some(last))
+    match compare(parts, prover, name, last, &head).await {
+        Ok(()) => Trouble::Unconfirmed(reason, "a second look has not found it".to_owned()),
+        Err(trouble) => trouble,
+    }
+}
+
+/// The head as the next append would find it, when other reads find the same.
+async fn locked(parts: &Parts, name: &LogName) -> Result<Option<TreeHead>, StoreError> {
+    let mut appender = parts.store.appender().await?;
+    let locked = appender.begin(name).await?;
+    let read = parts.store.tree(name).await?;
+    appender.commit().await?;
+    Ok((locked.tree == read).then(|| read.head()))
 }
 
 /// Whether a log's tree extends the last signed one.
@@ -153,13 +222,30 @@ async fn tiles(parts: &Parts, name: &LogName, size: u64) -> Result<(), Trouble> 
     }
 }
 
-async fn store(parts: &Parts, name: &LogName, signed: &SignedHead) -> Result<(), Trouble> {
+/// Stores a checkpoint, in the place of one of another key: a log that has lost events begins anew with a new
+/// key, and reaches sizes that were signed before.
+async fn store(parts: &Parts, name: &LogName, new: &SignedHead) -> Result<(), Trouble> {
     let checkpoint = StoredCheckpoint {
-        tree: signed.head,
-        signed_note: signed.note.clone(),
+        tree: new.head,
+        signed_note: new.note.clone(),
         signed_at: parts.clock.now_micros(),
     };
-    Ok(parts.store.add_checkpoint(name, &checkpoint).await?)
+    if parts.store.add_checkpoint(name, &checkpoint).await? {
+        return Ok(());
+    }
+    let wanted = WantedCheckpoint::Exactly(new.head.size);
+    let Some(stored) = parts.store.checkpoint(name, wanted).await? else {
+        return Err(StoreError::Locked("the checkpoint went away".into()).into());
+    };
+    if signed(&stored.signed_note, &parts.key, name).is_some_and(|stored| stored.head == new.head) {
+        return Ok(());
+    }
+    tracing::warn!(log = %name, size = new.head.size, key = parts.key.name(),
+        "the store has a checkpoint of this size that this key has not signed: it is replaced");
+    match parts.store.replace_checkpoint(name, &checkpoint, &stored.signed_note).await? {
+        true => Ok(()),
+        false => Err(StoreError::Locked("the checkpoint was replaced at the same time".into()).into()),
+    }
 }
 
 /// Both heads, for people and for whoever has to prove what happened.

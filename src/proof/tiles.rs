@@ -39,12 +39,14 @@ pub struct Tiler {
     /// Per log and level the tiles that are known to be there, some 150 bytes a log. Held for a step: two of
     /// them at once would do the same.
     known: Mutex<HashMap<LogName, Vec<u64>>>,
+    /// Logs of which no tile could be written, and when they are tried again.
+    damaged: Mutex<HashMap<LogName, Instant>>,
 }
 
 impl Tiler {
     /// For every log of a store.
     pub fn new(store: Arc<dyn Store>, recent: Arc<Recent>) -> Self {
-        Self { store, recent, known: Mutex::default() }
+        Self { store, recent, known: Mutex::default(), damaged: Mutex::default() }
     }
 
     /// Writes tiles until it is stopped, which takes as long as one step.
@@ -73,21 +75,43 @@ impl Tiler {
         }
     }
 
-    /// A turn of every log that lacks a tile. Whether there is more to do.
+    /// A turn of every log that lacks a tile. Whether there is more to do. A log that is damaged holds up no other.
     ///
     /// # Errors
-    /// The store failed; what was written until then stays.
+    /// The store failed for all logs; what was written until then stays.
     pub async fn pass(&self, stop: &CancellationToken) -> Result<bool, StoreError> {
         let mut left = false;
+        let mut damaged = self.damaged.lock().await;
         for (log, size) in self.store.logs().await? {
-            for turn in 1..=TURN {
-                if stop.is_cancelled() || !self.step(&log, size).await? {
-                    break;
+            if damaged.get(&log).is_some_and(|until| *until > Instant::now()) {
+                continue;
+            }
+            match self.turn(&log, size, stop).await {
+                Ok(more) => {
+                    left |= more;
+                    if damaged.remove(&log).is_some() {
+                        tracing::info!(%log, "tiles of this log are written again");
+                    }
                 }
-                left |= turn == TURN;
+                Err(error @ (StoreError::Unavailable(_) | StoreError::StateUnknown(_))) => return Err(error),
+                Err(error) => {
+                    if damaged.insert(log.clone(), Instant::now() + RETRY).is_none() {
+                        tracing::error!(%log, %error, "no tiles of this log can be written, and no proofs of new events made");
+                    }
+                }
             }
         }
         Ok(left)
+    }
+
+    /// Some steps of one log. Whether there is more to do.
+    async fn turn(&self, log: &LogName, size: u64, stop: &CancellationToken) -> Result<bool, StoreError> {
+        for _ in 0..TURN {
+            if stop.is_cancelled() || !self.step(log, size).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Makes sure that every full tile of the tree of the first `size` events is there.
@@ -139,7 +163,8 @@ impl Tiler {
     }
 
     /// Whether leaves that this replica has committed are those of the store still: a failover can lose commits,
-    /// and another replica commits other events in their place. It loses the last ones, so the last one tells.
+    /// and another replica commits other events in their place. It loses the last ones, so the last one tells: those
+    /// before it are of the same tree, as `recent` knows from the roots.
     async fn are_stored(
         &self,
         log: &LogName,

@@ -86,11 +86,20 @@ impl Trees for Uniform {
         unreachable!("no proof asks for it")
     }
 
-    async fn add_checkpoint(&self, _log: &LogName, _checkpoint: &StoredCheckpoint) -> Result<(), StoreError> {
+    async fn add_checkpoint(
+        &self,
+        _log: &LogName,
+        _checkpoint: &StoredCheckpoint,
+    ) -> Result<bool, StoreError> {
         unreachable!("no proof writes")
     }
 
-    async fn set_note(&self, _log: &LogName, _tree_size: u64, _note: &str) -> Result<(), StoreError> {
+    async fn replace_checkpoint(
+        &self,
+        _log: &LogName,
+        _checkpoint: &StoredCheckpoint,
+        _former_note: &str,
+    ) -> Result<bool, StoreError> {
         unreachable!("no proof writes")
     }
 }

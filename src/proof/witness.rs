@@ -24,7 +24,7 @@ use super::{
 use crate::{
     event::LogName,
     note::{self, Key, NoteError, Submission, VerifierKey},
-    store::{StoreError, WantedCheckpoint},
+    store::{StoreError, StoredCheckpoint, WantedCheckpoint},
     telemetry::{Metrics, WitnessFailure},
 };
 
@@ -35,6 +35,8 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Requests for one checkpoint: the first may only tell which size the witness knows, and another replica may
 /// tell it more meanwhile.
 const TRIES: usize = 3;
+/// Tries to add to a note. Each fails only because another replica has added a line, of which there are few.
+const WRITES: usize = 32;
 /// Bytes of an answer at most: some ten lines of signatures.
 const MOST_ANSWER: usize = 64 * 1024;
 
@@ -274,7 +276,7 @@ impl Client {
         let _alone = self.shared.notes.lock().await;
         let store = &self.shared.prover.store;
         let keys = [self.shared.key.verifier(name), self.target.key.clone()];
-        for _ in 0..TRIES {
+        for _ in 0..WRITES {
             // Signed, but not stored yet: the next turn keeps it.
             let stored = store
                 .checkpoint(name, WantedCheckpoint::Exactly(size))
@@ -284,10 +286,13 @@ impl Client {
             if opened.signatures.iter().any(|signed| signed.key == self.target.key) {
                 return Ok(());
             }
-            let note = note::joined(&stored.signed_note, lines.iter().map(String::as_str))?;
-            store.set_note(name, size, &note).await?;
+            let signed_note = note::joined(&stored.signed_note, lines.iter().map(String::as_str))?;
+            let cosigned = StoredCheckpoint { signed_note, ..stored.clone() };
+            if store.replace_checkpoint(name, &cosigned, &stored.signed_note).await? {
+                return Ok(());
+            }
         }
-        Ok(())
+        Err(StoreError::Locked("others add to this note all the time".into()).into())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the store keeps of the trees of logs (`crate::tree`) behind the appends: full tiles and signed
 //! checkpoints. Both are derived: tiles from leaf hashes, checkpoints from tiles and a key. Neither ever
-//! changes, but for the cosignatures of a checkpoint, so whoever comes second leaves what is there.
+//! changes, so whoever comes second leaves what is there, but for the cosignatures of a checkpoint, and a new
+//! key that signs at a size where another one has signed.
 use std::ops::Range;
 
 use async_trait::async_trait;
@@ -42,6 +43,8 @@ pub struct StoredCheckpoint {
 pub enum WantedCheckpoint {
     /// The largest.
     Newest,
+    /// The largest with fewer leaves.
+    Below(u64),
     /// The smallest with at least so many leaves.
     AtLeast(u64),
     /// The one with so many leaves.
@@ -70,10 +73,15 @@ pub trait Trees: Send + Sync {
         log: &LogName,
         wanted: WantedCheckpoint,
     ) -> Result<Option<StoredCheckpoint>, StoreError>;
-    /// Keeps a checkpoint. One of the same size that is there already stays as it is.
-    async fn add_checkpoint(&self, log: &LogName, checkpoint: &StoredCheckpoint) -> Result<(), StoreError>;
-    /// Replaces the note of a checkpoint by one with further cosignatures.
-    async fn set_note(&self, log: &LogName, tree_size: u64, note: &str) -> Result<(), StoreError>;
+    /// Keeps a checkpoint, and says so. One of the same size that is there already stays as it is.
+    async fn add_checkpoint(&self, log: &LogName, checkpoint: &StoredCheckpoint) -> Result<bool, StoreError>;
+    /// Replaces the checkpoint of the same size, and says so: when its note is another one by now it stays.
+    async fn replace_checkpoint(
+        &self,
+        log: &LogName,
+        checkpoint: &StoredCheckpoint,
+        former_note: &str,
+    ) -> Result<bool, StoreError>;
 }
 
 impl NewTile {

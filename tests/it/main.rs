@@ -77,6 +77,7 @@ mod secrets;
 mod seeds;
 mod severity_filled;
 mod signing_crash;
+mod signing_doubt;
 mod signing_grows;
 mod signing_keys;
 mod signing_restored;

@@ -80,10 +80,22 @@ fn a_checkpoint_is_kept_once_and_its_note_takes_cosignatures() {
             assert_eq!(get(WantedCheckpoint::AtLeast(901)).await, None);
             assert_eq!(get(WantedCheckpoint::Exactly(70)).await, Some(checkpoint(70, 4)));
             assert_eq!(get(WantedCheckpoint::Exactly(71)).await, None);
-            store.set_note(&main, 70, "note 4, cosigned").await.expect("replaced");
+            for (below, found) in [(5, None), (6, Some(5)), (900, Some(70)), (901, Some(900))] {
+                let size = get(WantedCheckpoint::Below(below)).await.map(|found| found.tree.size);
+                assert_eq!(size, found, "{kind:?} {below}");
+            }
+            // Of two that read the same note and add to it, the second one reads again.
             let cosigned =
-                StoredCheckpoint { signed_note: "note 4, cosigned".to_owned(), ..checkpoint(70, 4) };
-            assert_eq!(get(WantedCheckpoint::Exactly(70)).await, Some(cosigned), "{kind:?}");
+                |line: &str| StoredCheckpoint { signed_note: format!("note 4, {line}"), ..checkpoint(70, 4) };
+            let (one, other_one) = (cosigned("one"), cosigned("other"));
+            assert!(store.replace_checkpoint(&main, &one, "note 4").await.expect("an answer"));
+            assert!(!store.replace_checkpoint(&main, &other_one, "note 4").await.expect("an answer"));
+            assert_eq!(get(WantedCheckpoint::Exactly(70)).await, Some(one), "{kind:?}");
+            assert!(!store.add_checkpoint(&main, &checkpoint(70, 5)).await.expect("an answer"));
+            // Of a key that begins anew.
+            let anew = checkpoint(70, 6);
+            assert!(store.replace_checkpoint(&main, &anew, "note 4, one").await.expect("an answer"));
+            assert_eq!(get(WantedCheckpoint::Exactly(70)).await, Some(anew), "{kind:?}");
             store.close().await;
         });
     }
@@ -109,7 +121,8 @@ fn tiles_and_checkpoints_are_looked_up_by_their_keys() {
             ("checkpoint_newest", "'main'", "checkpoints_pkey"),
             ("checkpoint_from", "'main', 5", "checkpoints_pkey"),
             ("checkpoint_at", "'main', 5", "checkpoints_pkey"),
-            ("checkpoint_note", "'main', 5, 'note'", "checkpoints_pkey"),
+            ("checkpoint_below", "'main', 5", "checkpoints_pkey"),
+            ("checkpoint_replace", "'main', 5, '', 'note', 7, 'former'", "checkpoints_pkey"),
         ] {
             let text =
                 fs::read_to_string(root().join(format!("src/store/postgres/{name}.sql"))).expect("SQL");

@@ -5,6 +5,7 @@ use chancery::{
     event::LogName,
     proof::{recent::Recent, tiles::Tiler},
     store,
+    tree::{Frontier, Hash},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -95,18 +96,52 @@ fn a_tile_holds_what_is_stored_and_not_what_a_replica_remembers() {
             let stored = database.bytes("SELECT leaf_hash FROM events ORDER BY position").await;
             let log = LogName::parse("main").expect("a log");
             let store = store::connect(&test.url.parse().expect("a URL")).await.expect("a store");
-            for lost in [150, 255] {
+            let leaves: Vec<Hash> =
+                stored.iter().map(|hash| hash.as_slice().try_into().expect("a hash")).collect();
+            let tree = |leaves: &[Hash]| Frontier::default().extended(leaves).head();
+            for (lost, first) in [(150, 300), (255, 300), (199, 200), (199, 250), (0, 1)] {
                 database.run("DELETE FROM tiles").await;
                 let recent = Recent::default();
-                let remembered = stored.iter().enumerate().map(|(at, hash)| match at >= lost {
+                let remembered = leaves.iter().enumerate().map(|(at, leaf)| match at >= lost {
                     true => [0; 32],
-                    false => hash.as_slice().try_into().expect("a hash"),
+                    false => *leaf,
                 });
-                recent.committed(&log, 0, remembered.collect());
+                let remembered: Vec<_> = remembered.take(first).collect();
+                recent.committed(&log, tree(&[]), tree(&remembered), remembered);
+                if first < leaves.len() {
+                    // Its own again, behind those of the other replica.
+                    let own = leaves[first..].to_vec();
+                    recent.committed(&log, tree(&leaves[..first]), tree(&leaves), own);
+                }
                 let tiler = Tiler::new(Arc::clone(&store), Arc::new(recent));
                 tiler.complete(&log, 256).await.expect("a tile");
                 let tile = database.bytes("SELECT hashes FROM tiles").await;
-                assert_eq!(tile, [stored[..256].concat()], "{kind:?}, lost from {lost} on");
+                assert_eq!(tile, [stored[..256].concat()], "{kind:?}, lost {lost}..{first}");
+            }
+            store.close().await;
+        });
+    }
+}
+
+#[test]
+fn a_damaged_log_holds_up_no_other() {
+    for kind in KINDS {
+        let test = TestStore::new(kind);
+        block_on(async {
+            let mut database = Database::open(&test).await;
+            for log in ["a-damaged", "main", "z-damaged"] {
+                fill(&test, &mut database, log, &numbers(300)).await;
+            }
+            database.run("DELETE FROM events WHERE log <> 'main' AND position = 7").await;
+            let store = store::connect(&test.url.parse().expect("a URL")).await.expect("a store");
+            let tiler = Tiler::new(Arc::clone(&store), Arc::default());
+            tiler.pass(&CancellationToken::new()).await.expect("written");
+            assert_tiles(&mut database, "main").await;
+            let tiles = database.texts("SELECT log FROM tiles").await;
+            assert_eq!(tiles, ["main"], "{kind:?}");
+            for log in ["a-damaged", "z-damaged"] {
+                let log = LogName::parse(log).expect("a log");
+                tiler.complete(&log, 300).await.expect_err("an event is gone");
             }
             store.close().await;
         });

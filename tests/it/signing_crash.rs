@@ -101,7 +101,7 @@ fn a_log_without_a_file_is_taken_up_from_the_store_with_a_warning() {
             let (size, _) = grow(&server, "main", 2).await;
             checkpoint(&store, "main", size).await;
             assert_eq!(
-                server.log().matches("the newest one in the store is taken").count(),
+                server.log().matches("the newest one of this key in the store is taken").count(),
                 1,
                 "{}",
                 server.log()

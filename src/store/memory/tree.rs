@@ -47,11 +47,20 @@ impl Trees for MemoryStore {
         readers_only()
     }
 
-    async fn add_checkpoint(&self, _log: &LogName, _checkpoint: &StoredCheckpoint) -> Result<(), StoreError> {
+    async fn add_checkpoint(
+        &self,
+        _log: &LogName,
+        _checkpoint: &StoredCheckpoint,
+    ) -> Result<bool, StoreError> {
         readers_only()
     }
 
-    async fn set_note(&self, _log: &LogName, _tree_size: u64, _note: &str) -> Result<(), StoreError> {
+    async fn replace_checkpoint(
+        &self,
+        _log: &LogName,
+        _checkpoint: &StoredCheckpoint,
+        _former_note: &str,
+    ) -> Result<bool, StoreError> {
         readers_only()
     }
 }

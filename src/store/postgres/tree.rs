@@ -23,8 +23,11 @@ impl Trees for PostgresStore {
     }
 
     async fn leaf_hashes(&self, log: &LogName, positions: Range<u64>) -> Result<Vec<Hash>, StoreError> {
-        let mut connection = self.readers.acquire().await.map_err(failed)?;
-        append::leaf_hashes(&mut connection, log.as_str(), positions).await
+        let read = async {
+            let mut connection = self.readers.acquire().await.map_err(failed)?;
+            append::leaf_hashes(&mut connection, log.as_str(), positions).await
+        };
+        within(async { Ok(read.await) }).await?
     }
 
     async fn full_tiles(&self, log: &LogName, level: u8) -> Result<u64, StoreError> {
@@ -55,15 +58,13 @@ impl Trees for PostgresStore {
 
     async fn add_tiles(&self, log: &LogName, tiles: &[NewTile]) -> Result<(), StoreError> {
         let hashes = tiles.iter().map(|tile| tile.full()).collect::<Result<Vec<_>, _>>()?;
-        sqlx::query(include_str!("tiles_add.sql"))
+        let query = sqlx::query(include_str!("tiles_add.sql"))
             .bind(log.as_str())
             .bind(tiles.iter().map(|tile| i16::from(tile.level)).collect::<Vec<_>>())
             .bind(tiles.iter().map(|tile| to_sql(tile.tile)).collect::<Vec<_>>())
             .bind(tiles.iter().map(|tile| tile.root.as_slice()).collect::<Vec<_>>())
-            .bind(hashes)
-            .execute(&self.readers)
-            .await
-            .map_err(failed)?;
+            .bind(hashes);
+        within(query.execute(&self.readers)).await?;
         Ok(())
     }
 
@@ -74,6 +75,9 @@ impl Trees for PostgresStore {
     ) -> Result<Option<StoredCheckpoint>, StoreError> {
         let query = match wanted {
             WantedCheckpoint::Newest => sqlx::query(include_str!("checkpoint_newest.sql")).bind(log.as_str()),
+            WantedCheckpoint::Below(size) => {
+                sqlx::query(include_str!("checkpoint_below.sql")).bind(log.as_str()).bind(to_sql(size))
+            }
             WantedCheckpoint::AtLeast(size) => {
                 sqlx::query(include_str!("checkpoint_from.sql")).bind(log.as_str()).bind(to_sql(size))
             }
@@ -84,28 +88,30 @@ impl Trees for PostgresStore {
         within(query.fetch_optional(&self.readers)).await?.as_ref().map(checkpoint).transpose()
     }
 
-    async fn add_checkpoint(&self, log: &LogName, checkpoint: &StoredCheckpoint) -> Result<(), StoreError> {
-        sqlx::query(include_str!("checkpoint_add.sql"))
+    async fn add_checkpoint(&self, log: &LogName, checkpoint: &StoredCheckpoint) -> Result<bool, StoreError> {
+        let query = sqlx::query(include_str!("checkpoint_add.sql"))
+            .bind(log.as_str())
+            .bind(to_sql(checkpoint.tree.size))
+            .bind(checkpoint.tree.root.as_slice())
+            .bind(&checkpoint.signed_note)
+            .bind(checkpoint.signed_at);
+        Ok(within(query.execute(&self.readers)).await?.rows_affected() > 0)
+    }
+
+    async fn replace_checkpoint(
+        &self,
+        log: &LogName,
+        checkpoint: &StoredCheckpoint,
+        former_note: &str,
+    ) -> Result<bool, StoreError> {
+        let query = sqlx::query(include_str!("checkpoint_replace.sql"))
             .bind(log.as_str())
             .bind(to_sql(checkpoint.tree.size))
             .bind(checkpoint.tree.root.as_slice())
             .bind(&checkpoint.signed_note)
             .bind(checkpoint.signed_at)
-            .execute(&self.readers)
-            .await
-            .map_err(failed)?;
-        Ok(())
-    }
-
-    async fn set_note(&self, log: &LogName, tree_size: u64, note: &str) -> Result<(), StoreError> {
-        sqlx::query(include_str!("checkpoint_note.sql"))
-            .bind(log.as_str())
-            .bind(to_sql(tree_size))
-            .bind(note)
-            .execute(&self.readers)
-            .await
-            .map_err(failed)?;
-        Ok(())
+            .bind(former_note);
+        Ok(within(query.execute(&self.readers)).await?.rows_affected() > 0)
     }
 }
 

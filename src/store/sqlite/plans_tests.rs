@@ -152,9 +152,10 @@ async fn every_read_goes_by_a_key_within_its_bounds() {
         (include_str!("tiles.sql"), TILE),
         (include_str!("tile_roots.sql"), "(log=? AND level=? AND tile>? AND tile<?)"),
         (include_str!("checkpoint_newest.sql"), "sqlite_autoindex_checkpoints_1 (log=?)"),
+        (include_str!("checkpoint_below.sql"), "sqlite_autoindex_checkpoints_1 (log=? AND tree_size<?)"),
         (include_str!("checkpoint_from.sql"), "sqlite_autoindex_checkpoints_1 (log=? AND tree_size>?)"),
         (include_str!("checkpoint_at.sql"), CHECKPOINT),
-        (include_str!("checkpoint_note.sql"), CHECKPOINT),
+        (include_str!("checkpoint_replace.sql"), CHECKPOINT),
     ] {
         let steps = plan(&mut connection, text).await;
         assert!(steps.iter().any(|step| step.contains(expected)), "{steps:?}\n{text}");

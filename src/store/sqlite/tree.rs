@@ -20,11 +20,13 @@ use crate::tree::{Hash, TreeHead};
 type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
 
 impl SqliteStore {
-    /// Runs one statement that writes, when it has its turn.
-    async fn derive(&self, query: Query) -> Result<(), StoreError> {
-        let _turn = self.writer.lock().await;
-        query.execute(&self.deriver).await.map_err(failed)?;
-        Ok(())
+    /// Runs one statement that writes, when it has its turn. How many rows it wrote.
+    async fn derive(&self, query: Query) -> Result<u64, StoreError> {
+        within(async {
+            let _turn = self.writer.lock().await;
+            Ok(query.execute(&self.deriver).await?.rows_affected())
+        })
+        .await
     }
 }
 
@@ -37,8 +39,11 @@ impl Trees for SqliteStore {
     }
 
     async fn leaf_hashes(&self, log: &LogName, positions: Range<u64>) -> Result<Vec<Hash>, StoreError> {
-        let mut connection = self.readers.acquire().await.map_err(failed)?;
-        append::leaf_hashes(&mut connection, log.as_str(), positions).await
+        let read = async {
+            let mut connection = self.readers.acquire().await.map_err(failed)?;
+            append::leaf_hashes(&mut connection, log.as_str(), positions).await
+        };
+        within(async { Ok(read.await) }).await?
     }
 
     async fn full_tiles(&self, log: &LogName, level: u8) -> Result<u64, StoreError> {
@@ -74,7 +79,8 @@ impl Trees for SqliteStore {
             .bind(serde_json::json!(names).to_string())
             .bind(tiles.iter().flat_map(|tile| tile.root).collect::<Vec<u8>>())
             .bind(hashes.concat());
-        self.derive(query).await
+        self.derive(query).await?;
+        Ok(())
     }
 
     async fn checkpoint(
@@ -84,6 +90,9 @@ impl Trees for SqliteStore {
     ) -> Result<Option<StoredCheckpoint>, StoreError> {
         let query = match wanted {
             WantedCheckpoint::Newest => sqlx::query(include_str!("checkpoint_newest.sql")).bind(log.as_str()),
+            WantedCheckpoint::Below(size) => {
+                sqlx::query(include_str!("checkpoint_below.sql")).bind(log.as_str()).bind(to_sql(size))
+            }
             WantedCheckpoint::AtLeast(size) => {
                 sqlx::query(include_str!("checkpoint_from.sql")).bind(log.as_str()).bind(to_sql(size))
             }
@@ -94,22 +103,30 @@ impl Trees for SqliteStore {
         within(query.fetch_optional(&self.readers)).await?.as_ref().map(checkpoint).transpose()
     }
 
-    async fn add_checkpoint(&self, log: &LogName, checkpoint: &StoredCheckpoint) -> Result<(), StoreError> {
+    async fn add_checkpoint(&self, log: &LogName, checkpoint: &StoredCheckpoint) -> Result<bool, StoreError> {
         let query = sqlx::query(include_str!("checkpoint_add.sql"))
             .bind(log.as_str().to_owned())
             .bind(to_sql(checkpoint.tree.size))
             .bind(checkpoint.tree.root.to_vec())
             .bind(checkpoint.signed_note.clone())
             .bind(checkpoint.signed_at);
-        self.derive(query).await
+        Ok(self.derive(query).await? > 0)
     }
 
-    async fn set_note(&self, log: &LogName, tree_size: u64, note: &str) -> Result<(), StoreError> {
-        let query = sqlx::query(include_str!("checkpoint_note.sql"))
+    async fn replace_checkpoint(
+        &self,
+        log: &LogName,
+        checkpoint: &StoredCheckpoint,
+        former_note: &str,
+    ) -> Result<bool, StoreError> {
+        let query = sqlx::query(include_str!("checkpoint_replace.sql"))
             .bind(log.as_str().to_owned())
-            .bind(to_sql(tree_size))
-            .bind(note.to_owned());
-        self.derive(query).await
+            .bind(to_sql(checkpoint.tree.size))
+            .bind(checkpoint.tree.root.to_vec())
+            .bind(checkpoint.signed_note.clone())
+            .bind(checkpoint.signed_at)
+            .bind(former_note.to_owned());
+        Ok(self.derive(query).await? > 0)
     }
 }
 
