@@ -9,6 +9,7 @@ pub mod quarantine;
 
 use std::{sync::Arc, time::Duration};
 
+use index::Probes;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -111,12 +112,18 @@ impl Erasing {
         };
         request.position = Some(position);
         let until = Instant::now() + TURN;
-        let mut eraser = self.store.eraser().await?;
-        while request.next < position {
-            if Instant::now() >= until {
-                return Ok(done(&request, false));
+        let mut eraser = Erasers { eraser: self.store.eraser().await?, probes: Probes::default() };
+        while request.next < position && Instant::now() < until {
+            let turn = self.turn(&mut eraser, &mut request, &asked.subject, position, until).await;
+            // What was erased must not be found, whatever becomes of the rest.
+            let whole = matches!(turn, Ok(()) | Err(EraseError::Held(_)));
+            if whole && (turn.is_err() || request.next >= position || Instant::now() >= until) {
+                self.finish(&mut eraser, &asked.log).await?;
             }
-            self.turn(eraser.as_mut(), &mut request, &asked.subject, position, until).await?;
+            turn?;
+        }
+        if request.next < position {
+            return Ok(done(&request, false));
         }
         self.store.erasure_done(&asked.log, asked.request_id).await?;
         Ok(done(&request, true))
@@ -189,7 +196,7 @@ impl Erasing {
     /// anew.
     async fn turn(
         &self,
-        eraser: &mut dyn Eraser,
+        eraser: &mut Erasers,
         request: &mut ErasureRequest,
         subject: &str,
         position: u64,
@@ -235,36 +242,64 @@ impl Erasing {
     /// One transaction. `false`: somebody else has changed what it would write, so nothing is written.
     async fn commit(
         &self,
-        eraser: &mut dyn Eraser,
+        Erasers { eraser, probes }: &mut Erasers,
         request: &ErasureRequest,
         events: Vec<(StoredEvent, Vec<u8>, Without)>,
         next: u64,
         counts: ErasureCounts,
     ) -> Result<bool, EraseError> {
-        let patience = Instant::now() + PATIENCE;
-        while !eraser.begin(&request.log).await? {
-            if Instant::now() >= patience {
-                let why = "the index of the log is being built and does not come free";
-                return Err(StoreError::Locked(why.into()).into());
-            }
-            sleep(PAUSE).await;
-        }
+        let eraser = eraser.as_mut();
+        begin(eraser, &request.log).await?;
         if let Err(held) = self.not_held(&request.log).await {
             eraser.rollback().await?;
             return Err(held);
         }
         let changes = events.iter().map(|(event, _, left)| (event.position, &left.before, &left.after));
-        index::forget(eraser, &request.log, changes).await?;
+        index::forget(eraser, &request.log, probes, changes).await?;
         let events: Result<Vec<_>, StoreError> =
             events.into_iter().map(|(event, personal, left)| erased(event, personal, left)).collect();
         let written = eraser.write(request, &events?, next, counts).await?;
         if written {
             eraser.commit().await?
         } else {
-            eraser.rollback().await?
+            eraser.rollback().await?;
+            probes.forget();
         }
         Ok(written)
     }
+
+    /// Ends the search for terms that may be nobody's, each transaction of which is as short as a batch.
+    async fn finish(
+        &self,
+        Erasers { eraser, probes }: &mut Erasers,
+        log: &LogName,
+    ) -> Result<(), EraseError> {
+        while probes.are_open() {
+            begin(eraser.as_mut(), log).await?;
+            index::finish(eraser.as_mut(), log, probes).await?;
+            eraser.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+/// What one call writes with.
+struct Erasers {
+    eraser: Box<dyn Eraser>,
+    probes: Probes,
+}
+
+/// Begins a transaction, once the index of the log is free.
+async fn begin(eraser: &mut dyn Eraser, log: &LogName) -> Result<(), StoreError> {
+    let patience = Instant::now() + PATIENCE;
+    while !eraser.begin(log).await? {
+        if Instant::now() >= patience {
+            let why = "the index of the log is being built and does not come free";
+            return Err(StoreError::Locked(why.into()));
+        }
+        sleep(PAUSE).await;
+    }
+    Ok(())
 }
 
 fn erased(event: StoredEvent, personal: Vec<u8>, left: Without) -> Result<ErasedEvent, StoreError> {
