@@ -102,7 +102,8 @@ fn confirmed(args: &EraseArgs, count: &EraseSubjectResponse) -> Result<bool, Fai
         return Err(Failure::Usage("nobody is there to confirm; --yes erases without asking".to_owned()));
     }
     say(&format!(
-        "erases {} personal values of {} events that name {} in log {}; this cannot be undone\nerase them? [y/N]",
+        "erases {}{} personal values of {} events that name {} in log {}; this cannot be undone\nerase them? [y/N]",
+        if count.complete { "" } else { "at least " },
         count.values_erased,
         count.events_erased,
         visible(&args.subject),
@@ -131,8 +132,13 @@ fn put(format: Format, answer: &EraseSubjectResponse) -> Result<Exit, Failure> {
             answer.not_erasable
         ));
     }
-    if answer.quarantined_mentions > 0 {
-        say(&format!("{} events in quarantine hold the name as well", answer.quarantined_mentions));
+    if !answer.complete {
+        say(&format!("counted only up to position {}; there may be more", answer.next_position));
+    }
+    match answer.quarantined_mentions {
+        Some(0) => {}
+        Some(count) => say(&format!("{count} events in quarantine hold the name as well")),
+        None => say("the quarantine was not searched; a dry run searches it again"),
     }
     Ok(Exit::Done)
 }
@@ -152,7 +158,7 @@ impl Erased<'_> {
             Some(it.events_erased),
             Some(it.values_erased),
             Some(it.not_erasable),
-            Some(it.quarantined_mentions),
+            it.quarantined_mentions,
             it.erasure_position,
         ]
     }

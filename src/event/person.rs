@@ -49,11 +49,15 @@ pub fn without(catalog: &Catalog, record: &[u8], beside: &[u8], person: &str) ->
     if event.record_version >= RECORD_VERSION {
         let about = About::new(catalog, &event, person);
         // The words by which a field that holds several values is known to hold one of those that go.
-        let mut words = vec![person.to_owned()];
+        let mut words = Vec::new();
         for fragment in personal::fragments(beside)? {
             if about.takes(&fragment) {
                 words.extend(fragment.attributes.into_iter().map(|each| each.value));
             }
+        }
+        // Where no value is theirs, a field that holds their name as a word holds somebody else's value.
+        if about.is_subject || about.is_actor || !words.is_empty() {
+            words.push(person.to_owned());
         }
         let goes = |fragment: &v1::Event| match fragment.attributes.is_empty() {
             true => about.takes_field(fragment, &words),
@@ -65,7 +69,10 @@ pub fn without(catalog: &Catalog, record: &[u8], beside: &[u8], person: &str) ->
             left.personal = Some(erasure.personal);
         }
     }
-    left.still_named = left.after.subject == person || left.after.actor == person;
+    let fixed = event.record_version < RECORD_VERSION;
+    left.still_named = left.after.subject == person
+        || left.after.actor == person
+        || fixed && event.attributes.iter().any(|each| each.value == person);
     Ok(left)
 }
 

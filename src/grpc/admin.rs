@@ -59,7 +59,12 @@ fn asked(
     requested_by: Producer,
 ) -> Result<erasure::Request, Status> {
     text("INVALID_REASON", "reason", &request.reason, MAX_REASON_BYTES)?;
-    if request.reason.contains(&request.subject) {
+    if requested_by.as_str().to_lowercase() == request.subject.to_lowercase() {
+        let description = "is the caller's own name, which would stay in the log as that of who asked; \
+            another name must ask";
+        return Err(status::invalid("INVALID_SUBJECT", "subject", description));
+    }
+    if request.reason.to_lowercase().contains(&request.subject.to_lowercase()) {
         let description = "names the person; it stays in the log for ever";
         return Err(status::invalid("INVALID_REASON", "reason", description));
     }
@@ -86,42 +91,42 @@ async fn erase(
         catalog: Arc::clone(&audit.catalog),
         clock: Arc::clone(&audit.clock),
     };
-    let quarantined_mentions =
-        audit.store.quarantined_mentions(log, &subject).await.map_err(|error| status::store(&error))?;
-    let response = match asked {
-        None => {
-            let counts = erasing.dry_run(log, &subject).await.map_err(failed)?;
-            v1::EraseSubjectResponse {
-                events_erased: counts.events,
-                values_erased: counts.values,
-                not_erasable: counts.not_erasable,
-                complete: true,
-                ..v1::EraseSubjectResponse::default()
-            }
-        }
-        Some(asked) => {
-            let done = erasing.erase(asked).await.map_err(failed)?;
-            v1::EraseSubjectResponse {
-                events_erased: done.counts.events,
-                values_erased: done.counts.values,
-                not_erasable: done.counts.not_erasable,
-                erasure_position: done.position,
-                complete: done.complete,
-                next_position: done.next,
-                ..v1::EraseSubjectResponse::default()
-            }
-        }
+    let done = match asked {
+        None => erasing.dry_run(log, &subject).await,
+        Some(asked) => erasing.erase(asked).await,
     };
-    Ok(v1::EraseSubjectResponse { quarantined_mentions, ..response })
+    let done = done.map_err(failed)?;
+    let quarantined_mentions = match done.complete {
+        true => mentions(audit, log, &subject).await,
+        false => None,
+    };
+    Ok(v1::EraseSubjectResponse {
+        events_erased: done.counts.events,
+        values_erased: done.counts.values,
+        not_erasable: done.counts.not_erasable,
+        erasure_position: done.position,
+        quarantined_mentions,
+        complete: done.complete,
+        next_position: done.next,
+    })
+}
+
+/// What the quarantine holds of the person, if that can be told in time. What was erased is erased either way.
+async fn mentions(audit: &Audit, log: &LogName, subject: &str) -> Option<u64> {
+    match erasure::quarantine::mentions(audit.store.as_ref(), log, subject).await {
+        Ok(count) => count,
+        Err(error) => {
+            tracing::warn!(%log, %error, "the quarantine was not searched after an erasure");
+            None
+        }
+    }
 }
 
 fn failed(error: EraseError) -> Status {
     match error {
         EraseError::Store(error) => status::erasure(&error),
-        EraseError::NotTold(erasure::OwnError::NotCommitted(error)) => status::not_committed(error),
-        EraseError::NotTold(erasure::OwnError::Refused(why)) => {
-            status::invalid("INVALID_REASON", "reason", why)
-        }
+        EraseError::NotTold(error) => status::own_event(&error),
+        EraseError::Held(holds) => status::legal_hold(&holds),
         EraseError::RequestIdReused => status::request_id_reused(),
     }
 }

@@ -14,6 +14,7 @@ use std::{
 use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+use uuid::Uuid;
 
 use crate::{
     catalog::rejection::{Reason, Rejection},
@@ -327,7 +328,21 @@ pub fn own_event(error: &OwnError) -> Status {
     match error {
         OwnError::NotCommitted(error) => not_committed(*error),
         OwnError::Refused(why) => invalid("INVALID_REASON", "reason", why.as_str()),
+        OwnError::Store(error) => store(error),
+        OwnError::NotThere(_) => {
+            tracing::error!(%error, "an event of the server's own is not where it was");
+            internal()
+        }
     }
+}
+
+/// Legal holds are on the log, so nothing of it may go.
+pub fn legal_hold(holds: &[Uuid]) -> Status {
+    let ids = holds.iter().map(Uuid::to_string).collect::<Vec<_>>().join(", ");
+    let message = format!("{} legal holds keep everything of the log: {ids}", holds.len());
+    let metadata = HashMap::from([("hold_ids".to_owned(), short(&ids, MOST_DESCRIPTION))]);
+    let details = info("LEGAL_HOLD", metadata);
+    Status::with_error_details(Code::FailedPrecondition, short(&message, MOST_MESSAGE), details)
 }
 
 /// A position or size that the log, or its newest checkpoint, has not reached; `size` is how far that is.

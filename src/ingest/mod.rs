@@ -83,6 +83,7 @@ struct Job {
 
 /// The door to the sequencers.
 pub struct Ingest {
+    store: Arc<dyn Store>,
     appenders: Arc<Appenders>,
     live: Arc<Live>,
     recent: Arc<Recent>,
@@ -110,7 +111,8 @@ impl Ingest {
         runtime: Handle,
     ) -> Self {
         Self {
-            appenders: Arc::new(Appenders::new(store)),
+            appenders: Arc::new(Appenders::new(Arc::clone(&store))),
+            store,
             live,
             recent,
             metrics,

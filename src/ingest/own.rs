@@ -5,6 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{
@@ -15,12 +16,14 @@ use crate::{
     catalog::{Catalog, Suggestions},
     clock::Clock,
     event::{LogName, ParsedEvent, Producer, Receipt, admit, seal, timestamp},
-    proto::v1::{ChanceryEvent, NewEvent, new_event::Family},
+    proto::v1::{ChanceryEvent, Event, EventFamily, NewEvent, new_event::Family},
+    store::StoreError,
 };
 
 /// What is told.
 pub struct OwnEvent {
-    /// Chosen by the caller, the same at every try: an event is told once.
+    /// Chosen by the caller, the same at every try: an event is told once. The id that it has in the log is made of
+    /// this, of its type and of the log, so that no id of one kind of request takes that of another kind.
     pub event_id: Uuid,
     /// A type of the catalog's family `chancery`, for example `SUBJECT_ERASED`.
     pub r#type: &'static str,
@@ -37,10 +40,16 @@ pub enum OwnError {
     /// It is none that the catalog accepts: a text over its limit, or a defect of the caller.
     #[error("{0}")]
     Refused(String),
+    /// It was told before, at this position, where there is another event now or none.
+    #[error("the event at position {0} is not the one that was told there")]
+    NotThere(u64),
+    /// Whether it was told before cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Appends an event of the server's own and returns its position. One that is there already, under the same id, is
-/// not appended again: its position is returned, whatever it says.
+/// not appended again: its position is returned, whatever its details say.
 ///
 /// # Errors
 /// Why it is not in the log. It can be tried again.
@@ -52,8 +61,9 @@ pub async fn append(
     event: OwnEvent,
 ) -> Result<u64, OwnError> {
     let now = clock.now_micros();
+    let code = event.r#type;
     let new = NewEvent {
-        event_id: event.event_id.to_string(),
+        event_id: id(log, &event).to_string(),
         occurred_at: Some(timestamp(now)),
         family: Some(Family::Chancery(ChanceryEvent {
             r#type: event.r#type.to_owned(),
@@ -72,12 +82,36 @@ pub async fn append(
     let submission = Arc::new(Submission { producer, mode: Mode::PerEvent, entries });
     let committed = ingest.submit(log, submission, &admission).await.map_err(OwnError::NotCommitted)?;
     match committed.verdicts.first() {
+        Some(Verdict::Accepted { position }) => Ok(*position),
         // Another try was made at another time, which is other content; the id says that it is the same event.
-        Some(
-            Verdict::Accepted { position }
-            | Verdict::Duplicate { position, .. }
-            | Verdict::Conflict { position: Some(position) },
-        ) => Ok(*position),
+        Some(Verdict::Duplicate { position, .. } | Verdict::Conflict { position: Some(position) }) => {
+            told(ingest, log, *position, code).await
+        }
         _ => Err(OwnError::NotCommitted(SubmitError::Unknown)),
     }
+}
+
+/// The position of an event that was told before, if that is what stands there. What is done because of an event must
+/// not be done because of another one.
+async fn told(ingest: &Ingest, log: &LogName, position: u64, code: &str) -> Result<u64, OwnError> {
+    let stored = ingest.store.event_at(log, position).await?;
+    let event = stored.and_then(|stored| Event::decode(stored.record.as_slice()).ok());
+    match event {
+        Some(event) if event.family() == EventFamily::Chancery && event.code == code => Ok(position),
+        _ => Err(OwnError::NotThere(position)),
+    }
+}
+
+/// The id of an event in the log.
+fn id(log: &LogName, event: &OwnEvent) -> Uuid {
+    let mut hash = Sha256::new();
+    // Neither a type nor a log's name holds a NUL, so no two of these are the same bytes.
+    for part in [event.r#type.as_bytes(), log.as_str().as_bytes()] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    hash.update(event.event_id.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }

@@ -57,8 +57,6 @@ pub trait Erasures: Send + Sync {
     async fn erasure_told(&self, log: &LogName, request_id: Uuid, position: u64) -> Result<(), StoreError>;
     /// It is done: the store forgets whom it was about.
     async fn erasure_done(&self, log: &LogName, request_id: Uuid) -> Result<(), StoreError>;
-    /// Rows of the quarantine whose event holds this text, discarded ones too.
-    async fn quarantined_mentions(&self, log: &LogName, text: &str) -> Result<u64, StoreError>;
     /// A connection of its own for erasing.
     async fn eraser(&self) -> Result<Box<dyn Eraser>, StoreError>;
 }

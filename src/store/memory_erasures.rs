@@ -21,10 +21,6 @@ impl Erasures for MemoryStore {
         readers_only()
     }
 
-    async fn quarantined_mentions(&self, _log: &LogName, _text: &str) -> Result<u64, StoreError> {
-        readers_only()
-    }
-
     async fn eraser(&self) -> Result<Box<dyn Eraser>, StoreError> {
         readers_only()
     }

@@ -10,7 +10,7 @@ use chancery::{
         own::{self, OwnError, OwnEvent},
     },
     proto::v1::{
-        AppendResult, ChanceryEvent, EventFamily, EventFilter, NewEvent, Outcome, QueryRequest,
+        AppendResult, ChanceryEvent, Event, EventFamily, EventFilter, NewEvent, Outcome, QueryRequest,
         new_event::Family,
     },
     query::live::Live,
@@ -21,9 +21,9 @@ use tonic::Code;
 use uuid::Uuid;
 
 use crate::harness::{
-    KINDS, TestStore, block_on,
+    KINDS, Kind, TestStore, block_on,
     calls::{Refusal, append, atomic, everything, from_producer, per_event, query, refuse},
-    database::assert_empty,
+    database::{Database, assert_empty},
     events,
     server::Server,
     types,
@@ -102,6 +102,35 @@ fn it_is_in_the_log_once_however_often_it_is_tried() {
                 let position = own::append(&ingest, &catalog, clock.as_ref(), &log, event).await;
                 assert_eq!(position.expect("appended"), 0);
             }
+            // An id of one kind of request is not one of another kind's; nor is that of an event.
+            let stored = |position| {
+                let (store, log) = (Arc::clone(&store), log.clone());
+                async move {
+                    let stored = store.event_at(&log, position).await.expect("a store").expect("an event");
+                    <Event as prost::Message>::decode(stored.record.as_slice()).expect("an event")
+                }
+            };
+            let first: Uuid = stored(0).await.event_id.parse().expect("an id");
+            for (event_id, at) in [(event_id, 1), (first, 2)] {
+                let event = OwnEvent { event_id, r#type: "RETENTION_APPLIED", details: BTreeMap::new() };
+                let position = own::append(&ingest, &catalog, clock.as_ref(), &log, event).await;
+                assert_eq!(position.expect("appended"), at, "{kind:?}");
+                assert_eq!(stored(at).await.code, "RETENTION_APPLIED");
+            }
+            // What was told is looked at again.
+            let swap = "UPDATE events SET record = (SELECT record FROM events WHERE position = 1) WHERE position = 0";
+            let mut database = Database::open(&test_store).await;
+            let whole = database.bytes("SELECT record FROM events WHERE position = 0").await.remove(0);
+            database.run(swap).await;
+            let event = OwnEvent { event_id, r#type: "SUBJECT_ERASED", details: BTreeMap::new() };
+            let other = own::append(&ingest, &catalog, clock.as_ref(), &log, event).await;
+            assert!(matches!(other, Err(OwnError::NotThere(0))), "{other:?}");
+            let whole: String = whole.iter().map(|byte| format!("{byte:02x}")).collect();
+            let whole = match kind {
+                Kind::Sqlite => format!("x'{whole}'"),
+                Kind::Postgres => format!("'\\x{whole}'::bytea"),
+            };
+            database.run(&format!("UPDATE events SET record = {whole} WHERE position = 0")).await;
             let unknown =
                 OwnEvent { event_id: Uuid::nil(), r#type: "NO_SUCH_TYPE", details: BTreeMap::new() };
             let refused = own::append(&ingest, &catalog, clock.as_ref(), &log, unknown).await;
@@ -115,7 +144,7 @@ fn it_is_in_the_log_once_however_often_it_is_tried() {
             let families = vec![EventFamily::Chancery as i32];
             let filter = Some(EventFilter { families, ..EventFilter::default() });
             let answer = query(&mut audit, QueryRequest { filter, ..QueryRequest::default() }).await;
-            let [event] = answer.events.as_slice() else { panic!("{:?}", answer.events) };
+            let [event, ..] = answer.events.as_slice() else { panic!("{:?}", answer.events) };
             assert_eq!((event.producer.as_str(), event.code.as_str()), ("chancery", "SUBJECT_ERASED"));
             assert_eq!((event.outcome(), event.name.as_str()), (Outcome::Success, "Subject erased"));
             let attributes: Vec<_> =
@@ -123,7 +152,7 @@ fn it_is_in_the_log_once_however_often_it_is_tried() {
             let id = event_id.to_string();
             assert_eq!(attributes, [("reason", "request 7"), ("request_id", id.as_str())]);
             assert!(event.warnings.is_empty(), "{:?}", event.warnings);
-            assert_eq!(everything(&mut audit, "").await.len(), 1, "{kind:?}");
+            assert_eq!(everything(&mut audit, "").await.len(), 3, "{kind:?}");
         });
     }
 }

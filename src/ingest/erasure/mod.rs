@@ -3,11 +3,13 @@
 //! A request is kept until it is done, with how far it is, so that one that was interrupted anywhere goes on when it is
 //! made again. A batch is one transaction: events, the content hashes of their keys, their places in the index, and
 //! the progress. Until it commits everything is as it was, and afterwards nothing of it is found any more.
-//! `index` is what it does to the index. Caller: `grpc::admin`.
+//! `index` is what it does to the index, `quarantine` counts what it leaves there. Caller: `grpc::admin`.
 mod index;
+pub mod quarantine;
 
 use std::{sync::Arc, time::Duration};
 
+use index::Probes;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -23,11 +25,7 @@ use crate::{
         LogName, Producer,
         person::{Without, without},
     },
-    query::{
-        Order,
-        pages::Pages,
-        predicate::{Predicate, TextColumn},
-    },
+    query::{Order, pages::Pages, predicate::Predicate},
     store::{ErasedEvent, Eraser, ErasureCounts, ErasureRequest, PageStart, Store, StoreError, StoredEvent},
 };
 
@@ -71,6 +69,9 @@ pub enum EraseError {
     /// The id is that of a request for another person or with another reason.
     #[error("the request id is taken")]
     RequestIdReused,
+    /// These legal holds are on the log.
+    #[error("legal holds are on the log")]
+    Held(Vec<Uuid>),
 }
 
 /// What erasing takes.
@@ -87,6 +88,7 @@ impl Erasing {
     /// # Errors
     /// Why not.
     pub async fn erase(&self, asked: Request) -> Result<Done, EraseError> {
+        self.not_held(&asked.log).await?;
         let proposed = ErasureRequest {
             log: asked.log.clone(),
             request_id: asked.request_id,
@@ -110,35 +112,53 @@ impl Erasing {
         };
         request.position = Some(position);
         let until = Instant::now() + TURN;
-        let mut eraser = self.store.eraser().await?;
-        while request.next < position {
-            if Instant::now() >= until {
-                return Ok(done(&request, false));
+        let mut eraser = Erasers { eraser: self.store.eraser().await?, probes: Probes::default() };
+        while request.next < position && Instant::now() < until {
+            let turn = self.turn(&mut eraser, &mut request, &asked.subject, position, until).await;
+            // What was erased must not be found, whatever becomes of the rest.
+            let whole = matches!(turn, Ok(()) | Err(EraseError::Held(_)));
+            if whole && (turn.is_err() || request.next >= position || Instant::now() >= until) {
+                self.finish(&mut eraser, &asked.log).await?;
             }
-            self.turn(eraser.as_mut(), &mut request, &asked.subject, position, until).await?;
+            turn?;
+        }
+        if request.next < position {
+            return Ok(done(&request, false));
         }
         self.store.erasure_done(&asked.log, asked.request_id).await?;
         Ok(done(&request, true))
     }
 
-    /// What an erasure would do now.
+    /// What an erasure would do now, as far as one call gets.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn dry_run(&self, log: &LogName, subject: &str) -> Result<ErasureCounts, EraseError> {
+    pub async fn dry_run(&self, log: &LogName, subject: &str) -> Result<Done, EraseError> {
+        self.not_held(log).await?;
         let head = self.store.extent(log).await?.size;
+        let until = Instant::now() + TURN;
         let mut pages = self.pages(log, subject);
-        let (mut counts, mut start) = (ErasureCounts::default(), PageStart::From(0));
-        loop {
-            let page = pages.next(start, head, 1024).await?;
+        let mut seen = Done { counts: ErasureCounts::default(), position: None, next: 0, complete: false };
+        while !seen.complete && Instant::now() < until {
+            let page = pages.next(PageStart::From(seen.next), head, BATCH).await?;
             for event in &page.events {
-                add(&mut counts, &self.without(event, subject)?);
+                add(&mut seen.counts, &self.without(event, subject)?);
             }
-            if page.complete {
-                return Ok(counts);
-            }
-            start = page.next;
+            seen.complete = page.complete;
+            seen.next = match page.next {
+                PageStart::From(next) if !page.complete => next,
+                _ => head,
+            };
         }
+        Ok(seen)
+    }
+
+    /// Whether anything of the log may go.
+    async fn not_held(&self, log: &LogName) -> Result<(), EraseError> {
+        let holds = self.store.holds(log).await?;
+        let held: Vec<Uuid> =
+            holds.iter().filter(|hold| hold.released.is_none()).map(|hold| hold.id).collect();
+        if held.is_empty() { Ok(()) } else { Err(EraseError::Held(held)) }
     }
 
     /// Has the log tell of the erasure. The id of the event is that of the request, so that it does once.
@@ -159,10 +179,10 @@ impl Erasing {
         Ok(position)
     }
 
-    /// The events that name a person.
+    /// The events that hold a person's name anywhere, as a part of other words too: `event::person` decides. No
+    /// index answers that, so the log is read through.
     fn pages(&self, log: &LogName, subject: &str) -> Pages {
-        let named = |column| Predicate::Text(column, vec![subject.to_owned()]);
-        let predicate = Predicate::Any(vec![named(TextColumn::Subject), named(TextColumn::Actor)]);
+        let predicate = Predicate::Contains(subject.to_owned());
         Pages::new(Arc::clone(&self.store), log.clone(), predicate, Order::PositionAsc)
     }
 
@@ -176,23 +196,20 @@ impl Erasing {
     /// anew.
     async fn turn(
         &self,
-        eraser: &mut dyn Eraser,
+        eraser: &mut Erasers,
         request: &mut ErasureRequest,
         subject: &str,
         position: u64,
         until: Instant,
     ) -> Result<(), EraseError> {
         let mut pages = self.pages(&request.log, subject);
-        while request.next < position && Instant::now() < until {
-            let page = pages.next(PageStart::From(request.next), position, BATCH).await?;
+        let mut seen = request.next;
+        while request.next < position {
+            let page = pages.next(PageStart::From(seen), position, BATCH).await?;
             let next = match page.next {
                 PageStart::From(next) if !page.complete => next,
                 _ => position,
             };
-            // Candidates are still being collected.
-            if next == request.next && page.events.is_empty() {
-                continue;
-            }
             let (mut counts, mut events) = (ErasureCounts::default(), Vec::new());
             for event in page.events {
                 let mut without = self.without(&event, subject)?;
@@ -201,14 +218,23 @@ impl Erasing {
                     events.push((event, personal, without));
                 }
             }
+            let over = Instant::now() >= until;
+            // Nothing to write yet: most of a log is not about the person.
+            if events.is_empty() && counts == ErasureCounts::default() && next < position && !over {
+                seen = next;
+                continue;
+            }
             if !self.commit(eraser, request, events, next, counts).await? {
                 *request = self.store.erasure(request).await?;
                 return Ok(());
             }
-            request.next = next;
+            (request.next, seen) = (next, next);
             request.counts.events += counts.events;
             request.counts.values += counts.values;
             request.counts.not_erasable += counts.not_erasable;
+            if over {
+                break;
+            }
         }
         Ok(())
     }
@@ -216,32 +242,64 @@ impl Erasing {
     /// One transaction. `false`: somebody else has changed what it would write, so nothing is written.
     async fn commit(
         &self,
-        eraser: &mut dyn Eraser,
+        Erasers { eraser, probes }: &mut Erasers,
         request: &ErasureRequest,
         events: Vec<(StoredEvent, Vec<u8>, Without)>,
         next: u64,
         counts: ErasureCounts,
     ) -> Result<bool, EraseError> {
-        let patience = Instant::now() + PATIENCE;
-        while !eraser.begin(&request.log).await? {
-            if Instant::now() >= patience {
-                let why = "the index of the log is being built and does not come free";
-                return Err(StoreError::Locked(why.into()).into());
-            }
-            sleep(PAUSE).await;
+        let eraser = eraser.as_mut();
+        begin(eraser, &request.log).await?;
+        if let Err(held) = self.not_held(&request.log).await {
+            eraser.rollback().await?;
+            return Err(held);
         }
         let changes = events.iter().map(|(event, _, left)| (event.position, &left.before, &left.after));
-        index::forget(eraser, &request.log, changes).await?;
+        index::forget(eraser, &request.log, probes, changes).await?;
         let events: Result<Vec<_>, StoreError> =
             events.into_iter().map(|(event, personal, left)| erased(event, personal, left)).collect();
         let written = eraser.write(request, &events?, next, counts).await?;
         if written {
             eraser.commit().await?
         } else {
-            eraser.rollback().await?
+            eraser.rollback().await?;
+            probes.forget();
         }
         Ok(written)
     }
+
+    /// Ends the search for terms that may be nobody's, each transaction of which is as short as a batch.
+    async fn finish(
+        &self,
+        Erasers { eraser, probes }: &mut Erasers,
+        log: &LogName,
+    ) -> Result<(), EraseError> {
+        while probes.are_open() {
+            begin(eraser.as_mut(), log).await?;
+            index::finish(eraser.as_mut(), log, probes).await?;
+            eraser.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+/// What one call writes with.
+struct Erasers {
+    eraser: Box<dyn Eraser>,
+    probes: Probes,
+}
+
+/// Begins a transaction, once the index of the log is free.
+async fn begin(eraser: &mut dyn Eraser, log: &LogName) -> Result<(), StoreError> {
+    let patience = Instant::now() + PATIENCE;
+    while !eraser.begin(log).await? {
+        if Instant::now() >= patience {
+            let why = "the index of the log is being built and does not come free";
+            return Err(StoreError::Locked(why.into()));
+        }
+        sleep(PAUSE).await;
+    }
+    Ok(())
 }
 
 fn erased(event: StoredEvent, personal: Vec<u8>, left: Without) -> Result<ErasedEvent, StoreError> {

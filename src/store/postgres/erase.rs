@@ -11,7 +11,6 @@ use super::{
     },
     BY_KEY, PostgresStore, append, failed,
     index_write::{PostgresIndexWriter, indexed_event, kind},
-    within,
 };
 use crate::{
     event::Columns,
@@ -54,13 +53,6 @@ impl Erasures for PostgresStore {
         let query = sqlx::query(include_str!("erasure_done.sql")).bind(log.as_str()).bind(request_id);
         query.execute(&self.readers).await.map_err(failed)?;
         Ok(())
-    }
-
-    async fn quarantined_mentions(&self, log: &LogName, text: &str) -> Result<u64, StoreError> {
-        let query = sqlx::query_scalar(include_str!("quarantined_mentions.sql"))
-            .bind(log.as_str())
-            .bind(text.as_bytes());
-        from_sql(within(query.fetch_one(&self.scanners)).await?)
     }
 
     async fn eraser(&self) -> Result<Box<dyn Eraser>, StoreError> {

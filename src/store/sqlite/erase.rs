@@ -16,7 +16,6 @@ use super::{
     index_write::{SqliteIndexWriter, indexed_event, kind},
     options,
     read::json,
-    within,
 };
 use crate::{
     event::Columns,
@@ -71,14 +70,6 @@ impl Erasures for SqliteStore {
         // A reader may hold it up; then the next checkpoints write over it.
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.map_err(failed)?;
         Ok(())
-    }
-
-    async fn quarantined_mentions(&self, log: &LogName, text: &str) -> Result<u64, StoreError> {
-        let query = sqlx::query_scalar(include_str!("quarantined_mentions.sql"))
-            .bind(log.as_str())
-            .bind(text.as_bytes());
-        let rows: i64 = within(query.fetch_one(&self.scanners)).await?;
-        from_sql(rows)
     }
 
     async fn eraser(&self) -> Result<Box<dyn Eraser>, StoreError> {

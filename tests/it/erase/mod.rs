@@ -2,7 +2,9 @@
 mod cli;
 mod cut_off;
 mod gone;
+mod held;
 mod index;
+mod reach;
 mod refused;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use tonic::Code;
 use super::{PERSON, admin, erase, mixed, request};
 use crate::harness::{
     KINDS, TestStore, block_on,
-    calls::{Refusal, accept, atomic, everything},
+    calls::{Refusal, accept, atomic, everything, from_producer},
     events,
     server::Server,
 };
@@ -42,6 +42,20 @@ fn what_cannot_be_done_is_said_and_nothing_is_told() {
                     "INVALID_REASON",
                     "reason",
                 ),
+                // However it is written, and as the caller's own name, which stays as that of who asked.
+                (
+                    super::EraseSubjectRequest {
+                        reason: format!("as {} asked", PERSON.to_uppercase()),
+                        ..good()
+                    },
+                    "INVALID_REASON",
+                    "reason",
+                ),
+                (
+                    super::EraseSubjectRequest { subject: "Privacy-Officer".to_owned(), ..good() },
+                    "INVALID_SUBJECT",
+                    "subject",
+                ),
                 (
                     super::EraseSubjectRequest { reason: "a".repeat(1001), ..good() },
                     "INVALID_REASON",
@@ -51,7 +65,12 @@ fn what_cannot_be_done_is_said_and_nothing_is_told() {
                 (super::EraseSubjectRequest { log: "A".to_owned(), ..good() }, "INVALID_LOG", "log"),
             ];
             for (request, reason, field) in cases {
-                let refusal = Refusal::of(&admin.erase_subject(request.clone()).await.expect_err("refused"));
+                let refusal = Refusal::of(
+                    &admin
+                        .erase_subject(from_producer("privacy-officer", request.clone()))
+                        .await
+                        .expect_err("refused"),
+                );
                 assert_eq!(
                     (refusal.code, refusal.reason.as_str()),
                     (Code::InvalidArgument, reason),
