@@ -2,6 +2,11 @@
 //!
 //! Does: a checkpoint that the auditor believes, the tree before a position, proofs that two checkpoints are of one
 //! history. Does not: take an answer for true that leads to no signed root. Called by: `export`, `verify`.
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tonic::Code;
+
 use super::{connect::Connection, failure::Failure};
 use crate::{
     proto::v1::{
@@ -18,16 +23,59 @@ pub async fn served(connection: &Connection, log: &str, min_tree_size: u64) -> R
     Ok(answer.checkpoint.unwrap_or_default())
 }
 
-/// The same, believed.
+/// How long is waited for a checkpoint to be signed or cosigned, which takes a second or two.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often is asked meanwhile.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The same, believed. Where cosignatures lack, the witnesses may not have been asked yet: they are given time for
+/// this checkpoint, and for newer ones, because they cosign only the newest.
 pub async fn checkpoint(
     connection: &Connection,
     log: &str,
     min_tree_size: u64,
-    believe: impl FnOnce(&str) -> Result<Believed, Finding>,
+    believe: impl Fn(&str) -> Result<Believed, Finding>,
 ) -> Result<Believed, Failure> {
-    let served = served(connection, log, min_tree_size).await?;
+    let first = served(connection, log, min_tree_size).await?;
+    let mut ended = judged(log, &first, &believe);
+    let until = Instant::now() + PATIENCE;
+    while ended.as_ref().is_err_and(|finding| finding.field == "cosignatures") && Instant::now() < until {
+        sleep(PAUSE).await;
+        ended = judged(log, &served(connection, log, first.tree_size).await?, &believe);
+        if ended.is_err() {
+            ended = judged(log, &served(connection, log, 0).await?, &believe);
+        }
+    }
+    Ok(ended?)
+}
+
+/// A checkpoint of at least this size, once there is one; none when none is signed within some seconds.
+pub async fn covering(
+    connection: &Connection,
+    log: &str,
+    size: u64,
+    believe: impl Fn(&str) -> Result<Believed, Finding>,
+) -> Result<Option<Believed>, Failure> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match checkpoint(connection, log, size, &believe).await {
+            Err(Failure::Call(status)) if status.code() == Code::NotFound => {}
+            ended => return ended.map(Some),
+        }
+        if Instant::now() >= until {
+            return Ok(None);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+fn judged(
+    log: &str,
+    served: &Checkpoint,
+    believe: &impl Fn(&str) -> Result<Believed, Finding>,
+) -> Result<Believed, Finding> {
     let believed = believe(&served.signed_note)?;
-    let wrong = |evidence: String| Err(Finding::new(Verdict::Tampered, "checkpoint", evidence).into());
+    let wrong = |evidence: String| Err(Finding::new(Verdict::Tampered, "checkpoint", evidence));
     if believed.log != log {
         return wrong(format!("the signed checkpoint is of {:?}", believed.origin));
     }
@@ -88,8 +136,22 @@ pub async fn continues(
     if checkpoint.head == last.head {
         return Ok(None);
     }
-    let (_, proof) = consistency(connection, checkpoint, last.head.size).await?;
-    Ok(check_extension(&last.head, &checkpoint.head, &proof).err().map(|_| checkpoint.forked(last)))
+    let (first, proof) = consistency(connection, checkpoint, last.head.size).await?;
+    let Err(why) = check_extension(&last.head, &checkpoint.head, &proof) else { return Ok(None) };
+    // A fork is shown when the proof joins another tree of that size to what was signed; else nothing is shown.
+    let other = Hash::try_from(&first.root_hash[..]).map(|root| TreeHead { size: last.head.size, root });
+    let parted = other.is_ok_and(|other| {
+        other.root != last.head.root && check_extension(&other, &checkpoint.head, &proof).is_ok()
+    });
+    let evidence = format!(
+        "the server does not prove that the log continues its tree of {} events: {why}",
+        last.head.size
+    );
+    Ok(Some(if parted {
+        checkpoint.forked(last)
+    } else {
+        Finding::new(Verdict::Tampered, "proof", evidence)
+    }))
 }
 
 async fn inclusion(

@@ -1,6 +1,7 @@
 //! The events of a range of a log as they came, without a byte changed.
 //!
-//! Does: one query by position; goes on where a stream broke off. Does not: decode or judge an event.
+//! Does: one query by position; goes on where a stream broke off; where a log begins, and where one of Chancery's own
+//! events stands. Does not: decode or judge a record.
 //! Called by: `export`, `verify`.
 use std::{ops::Range, time::Duration};
 
@@ -16,7 +17,7 @@ use super::{
     output::say,
 };
 use crate::{
-    proto::v1::{GetEventRequest, QueryRequest},
+    proto::v1::{QueryRequest, query_response::Payload},
     verify::{Arrived, Message},
 };
 
@@ -90,9 +91,6 @@ impl<'a> Records<'a> {
 
     async fn begin(&self) -> Result<Streaming<Message>, Box<Status>> {
         let Range { start, end } = self.left;
-        if start == 0 {
-            self.not_pruned().await?;
-        }
         let request = QueryRequest {
             log: self.log.to_owned(),
             r#where: format!("position >= {start} AND position < {end}"),
@@ -105,15 +103,38 @@ impl<'a> Records<'a> {
         let stream = client.server_streaming(Request::new(request), path, codec).await;
         Ok(stream.map_err(Box::new)?.into_inner())
     }
+}
 
-    /// Asks for the first event: a query from position 0 on names no positions, so it would begin where the log now
-    /// does and say nothing. Whether the event is there is for the query to show.
-    async fn not_pruned(&self) -> Result<(), Box<Status>> {
-        let request =
-            GetEventRequest { log: self.log.to_owned(), position: Some(0), ..GetEventRequest::default() };
-        match self.connection.unary(self.connection.audit().get_event(request)).await {
-            Err(status) if Explained::of_call(&status).reason == PRUNED => Err(status),
-            _ => Ok(()),
+/// The first position of a log that is there, by the server's word.
+pub async fn oldest(connection: &Connection, log: &str) -> Result<u64, Failure> {
+    let request = QueryRequest { log: log.to_owned(), limit: 1, ..QueryRequest::default() };
+    let mut stream = connection.audit().query(request).await?.into_inner();
+    while let Some(message) = stream.message().await? {
+        if let Some(Payload::Summary(summary)) = message.payload {
+            return Ok(summary.oldest_position);
         }
     }
+    Err(Status::unavailable("the stream ended without a summary").into())
+}
+
+/// The first event of this code from a position on, by the server's word: whether it is one is seen when it is read.
+pub async fn coded(
+    connection: &Connection,
+    log: &str,
+    code: &str,
+    from: u64,
+) -> Result<Option<u64>, Failure> {
+    let request = QueryRequest {
+        log: log.to_owned(),
+        r#where: format!("family = chancery AND code = {code} AND position >= {from}"),
+        limit: 1,
+        ..QueryRequest::default()
+    };
+    let mut stream = connection.audit().query(request).await?.into_inner();
+    while let Some(message) = stream.message().await? {
+        if let Some(Payload::Event(event)) = message.payload {
+            return Ok(event.position);
+        }
+    }
+    Ok(None)
 }

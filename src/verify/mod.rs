@@ -8,18 +8,22 @@
 //! Proofs are built by `tlog_tiles` (through [`crate::tree`]) and checked by `ct-merkle`: two libraries that know
 //! nothing of each other.
 pub mod bundle;
+mod findings;
 mod policy;
 mod proofs;
 mod rehash;
+mod told;
 mod trust;
 mod values;
 mod wire;
 
 use std::{fmt, ops::Range};
 
+pub use findings::Findings;
 pub use policy::Policy;
 pub use proofs::{included, left_edge};
 pub use rehash::{BLOCK, Rehash, Search};
+pub use told::{Positions, Told};
 pub use trust::{Believed, Trust};
 pub use values::Values;
 pub use wire::{Arrived, Message};

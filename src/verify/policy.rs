@@ -106,7 +106,29 @@ impl fmt::Display for Policy {
     }
 }
 
-/// The part of a key's text that is the key.
+/// The part of a key's text that is the key: behind the second `+`. A name has none, base64 may have some.
 fn bytes_of(key: &VerifierKey) -> String {
-    key.to_string().rsplit_once('+').map(|(_, bytes)| bytes.to_owned()).unwrap_or_default()
+    key.to_string().splitn(3, '+').nth(2).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::note::Cosigner;
+
+    /// Keys whose base64 has a `+` are compared as a whole: none is taken for another one that ends like it, and none
+    /// counts twice under two names.
+    #[test]
+    fn keys_are_compared_as_keys() {
+        let key = |name: &str, seed: u8| Cosigner::new(name, &[seed; 32]).expect("a key").verifier();
+        let mut with_plus = 0;
+        for seed in 0..=255 {
+            let (one, other) = (key("a.example.com", seed), key("b.example.com", seed));
+            assert_eq!(bytes_of(&one), bytes_of(&other));
+            assert!(Policy::new(Vec::new(), vec![one.clone(), other], None).is_err());
+            assert_eq!(bytes_of(&one).len(), 44, "a kind byte and 32 bytes in base64");
+            with_plus += u32::from(bytes_of(&one).contains('+'));
+        }
+        assert!(with_plus > 50, "{with_plus}");
+    }
 }

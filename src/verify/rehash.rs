@@ -1,15 +1,13 @@
 //! The tree over records that were hashed here, and the search for the first one that is not what was signed.
 use std::{collections::BTreeMap, mem, ops::Range};
 
-use super::{Arrived, Finding, Frontier, Hash, TreeHead, Values, Verdict, leaf_hash};
+use super::{Arrived, Finding, Findings, Frontier, Hash, Told, TreeHead, Values, Verdict, leaf_hash};
 
 /// Events between two states of the tree that are kept, so that the search need not begin at the front. A state
 /// has 2 KiB at most: 32 MiB for a billion events.
 pub const BLOCK: u64 = 1 << 16;
 /// Leaves that go into the tree at a time.
 const BATCH: usize = 1 << 12;
-/// Findings that are kept; of further ones there is the number.
-const MOST_FINDINGS: usize = 100;
 /// Missing positions whose leaf hashes are asked for, so that what follows can still be checked. Each is a call.
 const MOST_BRIDGED: u64 = 1_000;
 
@@ -28,8 +26,8 @@ pub struct Rehash {
     /// Where the tree ended because a record is missing whose leaf hash nobody has.
     torn: Option<u64>,
     values: Values,
-    findings: Vec<Finding>,
-    more: u64,
+    told: Told,
+    findings: Findings,
 }
 
 impl Rehash {
@@ -40,6 +38,12 @@ impl Rehash {
         let mut new = Self { marks, blocks, tree, next, ..Self::default() };
         new.mark();
         new
+    }
+
+    /// The same for a log that begins at this position, because what lies before it was removed.
+    #[must_use]
+    pub fn of_log_from(self, oldest: u64) -> Self {
+        Self { told: Told::beginning(oldest), ..self }
     }
 
     /// The next position.
@@ -69,7 +73,10 @@ impl Rehash {
             self.note(finding.at(event.position..event.position + 1));
         }
         match Values::all_of(event.record, event.beside) {
-            Ok(values) => self.values.add(&values),
+            Ok(values) => {
+                self.values.add(&values);
+                self.told.see(event.position, event.record, &values);
+            }
             Err(why) => {
                 let finding = Finding::new(Verdict::Tampered, "personal", why);
                 self.note(finding.at(event.position..event.position + 1));
@@ -131,7 +138,7 @@ impl Rehash {
     }
 
     fn note(&mut self, finding: Finding) {
-        if self.findings.len() < MOST_FINDINGS { self.findings.push(finding) } else { self.more += 1 }
+        self.findings.push(finding);
     }
 
     /// The tree so far: of everything, or of what lies before the first record that nobody has.
@@ -161,9 +168,14 @@ impl Rehash {
         self.values
     }
 
-    /// What was found on the way, and how many more there were.
-    pub fn findings(&mut self) -> (Vec<Finding>, u64) {
-        (mem::take(&mut self.findings), self.more)
+    /// What the log tells of what is not there.
+    pub const fn told(&self) -> &Told {
+        &self.told
+    }
+
+    /// What was found on the way, and one finding about those that were not kept.
+    pub fn findings(&mut self) -> (Vec<Finding>, Option<Finding>) {
+        self.findings.take()
     }
 }
 

@@ -106,7 +106,8 @@ impl Believed {
         Ok(())
     }
 
-    /// The finding that no proof joins it to the last checkpoint.
+    /// The finding that it begins with another tree of the last checkpoint's size: shown by a proof, or by records
+    /// that lead to this checkpoint's own root. A proof that shows nothing is no such thing.
     pub fn forked(&self, last: &Self) -> Finding {
         let evidence = format!(
             "two signed checkpoints, of {} and of {} events, belong to two different histories",

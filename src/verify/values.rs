@@ -127,13 +127,14 @@ fn exactly<M: prost::Message + Default>(bytes: &[u8]) -> Option<M> {
 }
 
 /// A field that has a length, or the number of another one.
-enum Field<'a> {
+pub enum Field<'a> {
     Bytes(u32, &'a [u8]),
     Other(u32),
 }
 
 impl<'a> Field<'a> {
-    fn next(left: &mut &'a [u8]) -> Option<Self> {
+    /// The next field; none at the end, or where there is none.
+    pub fn next(left: &mut &'a [u8]) -> Option<Self> {
         let (number, kind) = decode_key(left).ok()?;
         if kind != WireType::LengthDelimited {
             skip_field(kind, number, left, DecodeContext::default()).ok()?;

@@ -22,12 +22,12 @@ use super::{
     failure::Failure,
     output::{escape::visible, say},
     proofs,
-    records::Records,
+    records::{self, Records},
     trust::TrustArgs,
     whole::Whole,
 };
 use crate::verify::{
-    Arrived, Believed, Branch, Finding, Hash, TreeHead, Values, Verdict,
+    Arrived, Believed, Branch, Finding, Hash, Told, TreeHead, Values, Verdict,
     bundle::{Header, Writer},
     check_extension, included,
 };
@@ -62,7 +62,7 @@ pub async fn run(args: ExportArgs) -> Result<Exit, Failure> {
     let connection = args.connect.open().await?;
     let (checkpoint, positions) = range::find(&connection, &args.log, &args.range, &policy).await?;
     let extends = match args.joins.filter(|size| *size != checkpoint.head.size) {
-        Some(size) => Some((size, joined(&connection, &checkpoint, size).await?)),
+        Some(size) => Some(joined(&connection, &checkpoint, size).await?),
         None => None,
     };
     let tree = tree::read(&connection, &checkpoint, positions.start).await?;
@@ -86,8 +86,12 @@ pub async fn run(args: ExportArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The proof that the log continues a smaller tree.
-async fn joined(connection: &Connection, checkpoint: &Believed, size: u64) -> Result<Vec<Hash>, Failure> {
+/// A smaller tree, and the proof that the log continues it.
+async fn joined(
+    connection: &Connection,
+    checkpoint: &Believed,
+    size: u64,
+) -> Result<(TreeHead, Vec<Hash>), Failure> {
     if size > checkpoint.head.size {
         let events = checkpoint.head.size;
         return Err(Failure::Usage(format!("--joins: the bundle's checkpoint has {events} events only")));
@@ -96,8 +100,9 @@ async fn joined(connection: &Connection, checkpoint: &Believed, size: u64) -> Re
     let wrong = |evidence: String| Finding::new(Verdict::Tampered, "proof", evidence);
     let root =
         Hash::try_from(&first.root_hash[..]).map_err(|_| wrong("the server sent no root".to_owned()))?;
-    check_extension(&TreeHead { size, root }, &checkpoint.head, &proof).map_err(wrong)?;
-    Ok(proof)
+    let first = TreeHead { size, root };
+    check_extension(&first, &checkpoint.head, &proof).map_err(wrong)?;
+    Ok((first, proof))
 }
 
 /// Writes the bundle; gives the writer back.
@@ -110,7 +115,7 @@ async fn write<W: Write>(
     out: W,
 ) -> Result<W, Failure> {
     let positions = header.positions.clone();
-    let bar = bar::events(positions.end - positions.start);
+    let (bar, mut told) = (bar::events(positions.end - positions.start), Told::default());
     let mut records = Records::new(connection, &checkpoint.log, positions.clone());
     let mut writer = Writer::begin(out, header).map_err(unwritable)?;
     for position in positions {
@@ -126,15 +131,38 @@ async fn write<W: Write>(
                 .at(position..position + 1)
                 .into());
         };
-        if let Err(why) = Values::all_of(event.record, event.beside) {
-            return Err(Finding::new(Verdict::Tampered, "personal", why).at(position..position + 1).into());
+        match Values::all_of(event.record, event.beside) {
+            Ok(values) => told.see(position, event.record, &values),
+            Err(why) => {
+                return Err(Finding::new(Verdict::Tampered, "personal", why)
+                    .at(position..position + 1)
+                    .into());
+            }
         }
         let beside = if without_personal { &[] } else { event.beside };
         writer.event(position, event.record, beside, &path).map_err(unwritable)?;
         bar.inc(1);
     }
     bar.finish_and_clear();
+    if header.positions.end == checkpoint.head.size && !without_personal {
+        accounted_for(connection, checkpoint, &told).await?;
+    }
     writer.end().map_err(unwritable)
+}
+
+/// Whether the log tells of every erasure that shows, up to the checkpoint.
+async fn accounted_for(connection: &Connection, checkpoint: &Believed, told: &Told) -> Result<(), Failure> {
+    let Some(finding) = told.findings().into_iter().next() else { return Ok(()) };
+    for code in told.wanted() {
+        let size = checkpoint.head.size;
+        if let Some(position) = records::coded(connection, &checkpoint.log, code, size).await? {
+            return Err(Failure::BrokenOff(format!(
+                "stopped: values were erased meanwhile, which the event at position {position} tells, and the \
+                 checkpoint has {size} events; export again when a newer one is signed"
+            )));
+        }
+    }
+    Err(finding.into())
 }
 
 /// Half a bundle is not what was asked for, even when the reader of a pipe went away.

@@ -7,7 +7,7 @@ use clap::Args;
 use tonic::Status;
 
 use crate::{
-    cli::{ambient, connect::Connection, failure::Failure, proofs, time},
+    cli::{ambient, connect::Connection, failure::Failure, proofs, records, time},
     proto::v1::{EventFilter, Order, QueryRequest, TimeRange, query_response::Payload},
     verify::{Believed, Policy, Trust, bundle::MOST_EVENTS},
 };
@@ -39,15 +39,17 @@ pub async fn find(
 ) -> Result<(Believed, Range<u64>), Failure> {
     let received = received(range)?;
     let start = match (&range.since, range.from) {
-        (Some(_), _) => first(connection, log, &received, Order::PositionAsc).await?,
-        (None, from) => from.unwrap_or(0),
+        (Some(_), _) => Some(first(connection, log, &received, Order::PositionAsc).await?),
+        (None, from) => from,
     };
     let end = match (&range.until, range.to) {
         (Some(_), _) => Some(first(connection, log, &received, Order::PositionDesc).await? + 1),
         (None, to) => to,
     };
-    if end.is_some_and(|end| end <= start) {
-        return Err(Failure::Usage(format!("the range ends before position {start}, where it begins")));
+    let empty =
+        |start: u64| Failure::Usage(format!("the range ends before position {start}, where it begins"));
+    if end.is_some_and(|end| end <= start.unwrap_or(0)) {
+        return Err(empty(start.unwrap_or(0)));
     }
     let trust = Trust::new(policy.clone()).ok();
     let believe = |note: &str| match &trust {
@@ -56,6 +58,16 @@ pub async fn find(
     };
     let checkpoint = proofs::checkpoint(connection, log, end.unwrap_or(0), believe).await?;
     let size = checkpoint.head.size;
+    let oldest = records::oldest(connection, log).await?;
+    if let Some(start) = start.filter(|start| *start < oldest) {
+        return Err(Failure::Usage(format!(
+            "--from: retention has removed position {start}; the oldest that is left is {oldest}"
+        )));
+    }
+    let start = start.unwrap_or(oldest);
+    if end.is_some_and(|end| end <= start) {
+        return Err(empty(start));
+    }
     let end = end.unwrap_or(size);
     if start >= size || end > size {
         let text =

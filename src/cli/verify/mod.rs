@@ -37,9 +37,10 @@ pub struct VerifyArgs {
     /// Log to check on a server.
     #[arg(long, default_value = "main", conflicts_with = "bundle")]
     log: String,
-    /// First position to read from a server; what lies before it is taken from a proof.
-    #[arg(long, default_value_t = 0, value_name = "POSITION", conflicts_with = "bundle")]
-    from: u64,
+    /// First position to read from a server; what lies before it is taken from a proof. Default: the oldest that
+    /// retention has left, and then the log must tell of the removal.
+    #[arg(long, value_name = "POSITION", conflicts_with = "bundle")]
+    from: Option<u64>,
     /// File with the newest checkpoint that was found valid before: what is checked must continue it. Made when
     /// it is not there; replaced after a valid run.
     #[arg(long, value_name = "FILE")]

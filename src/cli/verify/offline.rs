@@ -64,6 +64,7 @@ pub fn check(
         positions: checked.positions,
         events: checked.events,
         values: checked.values,
+        told: checked.told,
         findings: checked.findings,
     })
 }

@@ -11,8 +11,11 @@ use crate::{
         failure::Failure,
         output::{Column, Format, Layout, Record, Sink, csv::Cell},
     },
-    verify::{Believed, Finding, Values, Verdict, base64},
+    verify::{Believed, Finding, Positions, Told, Values, Verdict, base64},
 };
+
+/// Ranges of positions that are named in a line.
+const MOST_SHOWN: usize = 10;
 
 /// What a run came to.
 #[derive(Debug, Default)]
@@ -25,6 +28,8 @@ pub struct Report {
     pub events: u64,
     /// What became of their personal values.
     pub values: Values,
+    /// What the log tells of what is not there.
+    pub told: Told,
     pub findings: Vec<Finding>,
 }
 
@@ -65,8 +70,9 @@ impl Report {
         let of = self.checkpoint.as_ref().map(described).unwrap_or_default();
         match self.verdict() {
             Verdict::Valid => {
-                let (events, positions, values) = (self.events, span(&self.positions), self.personal());
-                format!("valid: {events} events, positions {positions}, of {of}{values}")
+                let (events, positions) = (self.events, span(&self.positions));
+                let (removed, values) = (self.removed(), self.personal());
+                format!("valid: {events} events, positions {positions}, of {of}{removed}{values}")
             }
             verdict if of.is_empty() => verdict.to_string(),
             verdict => format!("{verdict}: {of}"),
@@ -78,13 +84,37 @@ impl Report {
         let Values { erased, withheld, records_with_erased, .. } = self.values;
         let erased = match erased {
             0 => String::new(),
-            _ => format!("; {erased} personal values of {records_with_erased} events were erased"),
+            _ => {
+                let at = listed(self.told.erased());
+                format!(
+                    "; {erased} personal values of {records_with_erased} events were erased (positions {at})"
+                )
+            }
+        };
+        // Where every record up to the checkpoint was read, this is a finding.
+        let open = match self.told.open().count {
+            0 => String::new(),
+            _ => format!(
+                "; of those at positions {} no event in this range tells: erased, not accounted for in this range",
+                listed(self.told.open())
+            ),
         };
         let withheld = match withheld {
             0 => String::new(),
             _ => format!("; {withheld} personal values are not in the bundle"),
         };
-        erased + &withheld
+        erased + &open + &withheld
+    }
+
+    /// What is said of positions that retention has removed.
+    fn removed(&self) -> String {
+        match self.told.removed() {
+            Some((oldest, event)) => format!(
+                "; from position {oldest} on: {oldest} events below were removed by retention (event RETENTION_APPLIED \
+                 at position {event})"
+            ),
+            None => String::new(),
+        }
     }
 
     fn row(&self, finding: &Finding) -> Row {
@@ -101,6 +131,10 @@ impl Report {
             root_hash: head.map(|head| base64(&head.root)),
             erased_values: self.values.erased.to_string(),
             events_with_erased_values: self.values.records_with_erased.to_string(),
+            erased_positions: self.told.erased().texts(),
+            erased_not_accounted_for: self.told.open().count.to_string(),
+            removed_below: self.told.removed().map(|(oldest, _)| oldest.to_string()),
+            removed_by: self.told.removed().map(|(_, event)| event.to_string()),
             cosigned_by: self.checkpoint.as_ref().map(|it| it.cosigned.clone()).unwrap_or_default(),
         }
     }
@@ -127,12 +161,21 @@ struct Row {
     /// Personal values that were erased, over everything that was checked.
     erased_values: String,
     events_with_erased_values: String,
+    /// Positions and ranges of them, the first hundred.
+    erased_positions: Vec<String>,
+    /// Events with erased values after which no erasure is told in what was checked.
+    erased_not_accounted_for: String,
+    /// Where the log begins because retention removed what was below, and the event that tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed_below: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed_by: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cosigned_by: Vec<String>,
 }
 
 fn layout() -> Layout {
-    const CSV: [&str; 11] = [
+    const CSV: [&str; 15] = [
         "verdict",
         "first_position",
         "last_position",
@@ -143,6 +186,10 @@ fn layout() -> Layout {
         "root_hash",
         "erased_values",
         "events_with_erased_values",
+        "erased_positions",
+        "erased_not_accounted_for",
+        "removed_below",
+        "removed_by",
         "cosigned_by",
     ];
     Layout {
@@ -178,9 +225,21 @@ impl Record for Row {
             text(self.root_hash.as_deref().unwrap_or_default()),
             Cell::number(Some(&self.erased_values)),
             Cell::number(Some(&self.events_with_erased_values)),
+            text(&self.erased_positions.join("; ")),
+            Cell::number(Some(&self.erased_not_accounted_for)),
+            Cell::number(self.removed_below.as_ref()),
+            Cell::number(self.removed_by.as_ref()),
             text(&self.cosigned_by.join("; ")),
         ]
     }
+}
+
+/// Positions in a line: the first ranges of them, and how many more there are.
+fn listed(positions: &Positions) -> String {
+    let texts = positions.texts();
+    let shown = texts.len().min(MOST_SHOWN);
+    let dots = if texts.len() > shown { ", ..." } else { "" };
+    texts[..shown].join(", ") + dots
 }
 
 fn span(positions: &Range<u64>) -> String {

@@ -9,8 +9,14 @@ use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{Report, VerifyArgs, search::Searcher};
 use crate::{
-    cli::{bar, connect::Connection, failure::Failure, proofs, records::Records},
-    verify::{Arrived, Believed, Finding, Rehash, Trust, Verdict},
+    cli::{
+        bar,
+        connect::Connection,
+        failure::Failure,
+        proofs,
+        records::{self, Records},
+    },
+    verify::{Arrived, Believed, Finding, Rehash, Told, Trust, Verdict},
 };
 
 /// Events that go to the other thread at a time, and bytes after which there are enough of them.
@@ -18,30 +24,51 @@ const BATCH_EVENTS: usize = 256;
 const BATCH_BYTES: usize = 1 << 20;
 /// Batches on the way: at most 9 x (1 MiB and one record of 200 KiB), so 11 MiB.
 const AHEAD: usize = 8;
+/// How often reading goes on to a newer checkpoint: an erasure or a removal was told behind the one before.
+const ROUNDS: usize = 3;
 
 /// Checks a log.
 pub async fn check(args: &VerifyArgs, trust: &Trust, last: Option<&Believed>) -> Result<Report, Failure> {
     let connection = args.connect.open().await?;
-    let checkpoint = proofs::checkpoint(&connection, &args.log, 0, |note| trust.believe(note)).await?;
-    let size = checkpoint.head.size;
-    let mut report = Report { positions: args.from..size, ..Report::default() };
+    let believe = |note: &str| trust.believe(note);
+    let mut checkpoint = proofs::checkpoint(&connection, &args.log, 0, believe).await?;
     if let Some(Err(finding)) = last.map(|last| checkpoint.after(last)) {
         return Ok(Report { checkpoint: Some(checkpoint), ..Report::of(finding) });
     }
-    if args.from >= size {
-        return Err(Failure::Usage(format!("--from: the newest checkpoint has {size} events")));
+    let oldest = records::oldest(&connection, &args.log).await?;
+    let from = args.from.filter(|from| *from > 0).unwrap_or(oldest);
+    if from >= checkpoint.head.size {
+        let size = checkpoint.head.size;
+        return Err(Failure::Usage(format!(
+            "--from: the newest checkpoint has {size} events, and position {from} is not among them"
+        )));
     }
-    let edge = proofs::edge(&connection, &checkpoint, args.from).await?;
-    let marks = last.map(|last| last.head.size).filter(|size| *size >= args.from);
-    let mut rehash = read(&connection, &checkpoint, Rehash::new(edge, marks)).await?;
+    let edge = proofs::edge(&connection, &checkpoint, from).await?;
+    let marks = last.map(|last| last.head.size).filter(|size| *size >= from);
+    let begun = Rehash::new(edge, marks);
+    let begun = if from == oldest { begun.of_log_from(oldest) } else { begun };
+    let mut rehash = read(&connection, &checkpoint, begun).await?;
+    for _ in 0..ROUNDS {
+        // What leads to no signed root tells nothing, and is not gone on with.
+        if rehash.head() != checkpoint.head {
+            break;
+        }
+        let Some(newer) = telling(&connection, trust, &checkpoint, rehash.told()).await? else { break };
+        if let Err(finding) = newer.after(&checkpoint) {
+            return Ok(Report { checkpoint: Some(newer), ..Report::of(finding) });
+        }
+        rehash = read(&connection, &newer, rehash).await?;
+        checkpoint = newer;
+    }
+    let size = checkpoint.head.size;
+    let mut report = Report { positions: from..size, ..Report::default() };
     let (findings, more) = rehash.findings();
     report.findings = findings;
     report.values = rehash.values();
-    compare(&connection, trust, &checkpoint, &mut rehash, &mut report, args.from).await?;
-    if more > 0 {
-        let evidence = format!("there are {more} more findings like these");
-        report.findings.push(Finding::new(Verdict::Tampered, "record", evidence));
-    }
+    compare(&connection, trust, &checkpoint, &mut rehash, &mut report, from).await?;
+    report.findings.extend(more);
+    report.findings.extend(rehash.told().findings());
+    report.told = rehash.told().clone();
     if let Some(last) = last {
         match rehash.marked(last.head.size) {
             // Only where the tree is the signed one does a difference say something about the two checkpoints.
@@ -53,9 +80,26 @@ pub async fn check(args: &VerifyArgs, trust: &Trust, last: Option<&Believed>) ->
             _ => report.findings.extend(proofs::continues(&connection, &checkpoint, last).await?),
         }
     }
-    report.events = size - args.from;
+    report.events = size - from;
     report.checkpoint = Some(checkpoint);
     Ok(report)
+}
+
+/// A newer checkpoint, when an event behind this one says what nothing up to it accounts for: an erasure or a removal
+/// that went on while records were read.
+async fn telling(
+    connection: &Connection,
+    trust: &Trust,
+    checkpoint: &Believed,
+    told: &Told,
+) -> Result<Option<Believed>, Failure> {
+    for code in told.wanted() {
+        if let Some(at) = records::coded(connection, &checkpoint.log, code, checkpoint.head.size).await? {
+            let size = at.saturating_add(1);
+            return proofs::covering(connection, &checkpoint.log, size, |note| trust.believe(note)).await;
+        }
+    }
+    Ok(None)
 }
 
 /// Compares the tree with the signed one.

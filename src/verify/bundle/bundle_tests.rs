@@ -54,7 +54,11 @@ fn trust() -> Trust {
 }
 
 /// The whole log of so many events as a bundle.
-fn bundle_of(size: u64, record: impl Fn(u64) -> Vec<u8> + Copy, extends: Option<(u64, Vec<Hash>)>) -> String {
+fn bundle_of(
+    size: u64,
+    record: impl Fn(u64) -> Vec<u8> + Copy,
+    extends: Option<(TreeHead, Vec<Hash>)>,
+) -> String {
     let tree = grown(size, record);
     let checkpoint = signed(&tree.head());
     let header = Header { log: "main".to_owned(), positions: 0..size, policy: policy(), checkpoint, extends };
@@ -127,32 +131,58 @@ fn a_bundle_is_valid_and_shows_every_event() {
     assert_eq!(seen, (0..EVENTS).map(|position| (position, record(position))).collect::<Vec<_>>());
 }
 
+/// A bundle with every part that there can be.
+fn full() -> String {
+    with_values([Some("ann"), None], true, false)
+}
+
 #[test]
 fn every_single_bit_counts() {
-    let bundle = bundle();
+    use Verdict::{Missing, Tampered, Untrusted};
+    let bundle = full();
+    assert_eq!(judged(&bundle), (Verdict::Valid, None));
+    let place = |what: &str| bundle.find(what).expect(what);
+    let (policy, checkpoint) = (place("policy\n"), place("checkpoint\n"));
+    let (extends, first) = (place("extends "), entry(&bundle, 0).start);
+    assert!(bundle.matches("\npersonal ").count() == 2 && policy < checkpoint && extends < first);
     for at in 0..bundle.len() * 8 {
         let mut altered = bundle.clone().into_bytes();
         altered[at / 8] ^= 1 << (at % 8);
         let (found, _) = judged(&altered);
-        assert!(
-            matches!(found, Verdict::Tampered | Verdict::Untrusted | Verdict::Missing),
-            "bit {at} of {:?}: {found}",
-            char::from(bundle.as_bytes()[at / 8])
-        );
+        let expected: &[Verdict] = match at / 8 {
+            // Another range, of which events may be missing.
+            byte if byte < policy => &[Tampered, Missing],
+            // Keys and signatures of others are ignored, and then too few are left.
+            byte if byte < extends => &[Tampered, Untrusted],
+            byte if byte < first => &[Tampered],
+            byte if byte < bundle.rfind(END).expect("a last line") => &[Tampered, Missing],
+            _ => &[Tampered],
+        };
+        let byte = char::from(bundle.as_bytes()[at / 8]);
+        assert!(expected.contains(&found), "bit {at} of {byte:?}: {found}");
     }
 }
 
 /// The sum in the last line is for accidents: whoever alters a bundle on purpose alters the sum too.
 #[test]
 fn every_single_bit_counts_also_when_the_sum_is_made_to_fit() {
-    let bundle = bundle();
+    let bundle = full();
+    let values = bundle.rfind("\npersonal ").expect("erased values") + 1;
+    let erased = values..values + bundle[values..].find('\n').expect("a line");
     let end = bundle.rfind(END).expect("a last line");
     for at in 0..end * 8 {
         let mut altered = bundle.clone().into_bytes();
         altered[at / 8] ^= 1 << (at % 8);
         // What is no text has no sum to be altered.
         let Ok(altered) = String::from_utf8(altered) else { continue };
-        let (found, _) = judged(resealed(&altered));
+        let ended = run(resealed(&altered), &trust(), None);
+        let (found, _) = verdict(&ended);
+        if erased.contains(&(at / 8)) {
+            // Name and place of what was erased are the exporter's word: nothing but another word passes.
+            let same = ended.is_ok_and(|checked| (checked.values.valid, checked.values.erased) == (1, 1));
+            assert!(found == Verdict::Tampered || same, "bit {at}: {altered}");
+            continue;
+        }
         // A bundle of fewer events is a bundle: the one bit that can say so makes it a worse one, not a better.
         assert_ne!(found, Verdict::Valid, "bit {at}: {altered}");
     }
@@ -253,13 +283,13 @@ fn believed(size: u64, record: impl Fn(u64) -> Vec<u8> + Copy) -> Believed {
     trust().believe(&signed(&grown(size, record).head())).expect("a checkpoint")
 }
 
-/// The proof of RFC 6962 from one size to another, by the library that does not check it here.
-fn extension(from: u64, to: u64, record: impl Fn(u64) -> Vec<u8> + Copy) -> Vec<Hash> {
+/// A smaller tree and the proof of RFC 6962 that a larger one continues it.
+fn extension(from: u64, to: u64, record: impl Fn(u64) -> Vec<u8> + Copy) -> (TreeHead, Vec<Hash>) {
     let mut tree = ct_merkle::mem_backed_tree::MemoryBackedTree::<sha2::Sha256, Vec<u8>>::new();
     (0..to).for_each(|position| tree.push(record(position)));
     let proof = tree.prove_consistency(usize::try_from(to - from).expect("a size"));
     let (hashes, _) = proof.as_bytes().as_chunks::<32>();
-    hashes.to_vec()
+    (grown(from, record).head(), hashes.to_vec())
 }
 
 #[test]
@@ -271,7 +301,7 @@ fn an_older_checkpoint_that_is_shown_again_is_stale() {
 #[test]
 fn the_checkpoint_must_continue_the_last_one() {
     for from in 1..EVENTS {
-        let bundle = bundle_of(EVENTS, record, Some((from, extension(from, EVENTS, record))));
+        let bundle = bundle_of(EVENTS, record, Some(extension(from, EVENTS, record)));
         let joined = run(&bundle, &trust(), Some(&believed(from, record)));
         assert_eq!(verdict(&joined).0, Verdict::Valid, "{from}");
         // A proof of another size proves nothing about this one, and is not passed over.
@@ -293,12 +323,38 @@ fn a_log_that_parts_from_what_was_seen_is_a_fork() {
         let seen = believed(EVENTS, parting(at));
         assert_eq!(verdict(&run(bundle(), &trust(), Some(&seen))).0, Verdict::Forked, "at {at}");
         for from in 1..EVENTS {
-            let bundle = bundle_of(EVENTS, record, Some((from, extension(from, EVENTS, record))));
+            let bundle = bundle_of(EVENTS, record, Some(extension(from, EVENTS, record)));
             let ended = run(&bundle, &trust(), Some(&believed(from, parting(at))));
             // What was seen ended before the two parted.
             let expected = if from <= at { Verdict::Valid } else { Verdict::Forked };
             assert_eq!(verdict(&ended).0, expected, "at {at}, seen {from}");
         }
+    }
+}
+
+/// A proof that was damaged accuses nobody, whoever is asked and whatever was seen.
+#[test]
+fn a_damaged_proof_is_no_fork() {
+    for from in 1..EVENTS {
+        let (first, proof) = extension(from, EVENTS, record);
+        for at in 0..=proof.len() {
+            let (mut first, mut proof) = (first, proof.clone());
+            match proof.get_mut(at) {
+                Some(hash) => hash[7] ^= 1,
+                None => first.root[7] ^= 1,
+            }
+            let bundle = bundle_of(EVENTS, record, Some((first, proof)));
+            for last in [None, Some(believed(from, record)), Some(believed(from, parting(0)))] {
+                let ended = run(&bundle, &trust(), last.as_ref());
+                assert_eq!(verdict(&ended), (Verdict::Tampered, None), "{from} {at}");
+                assert!(matches!(ended, Err(Stop::Found(found, _)) if found.field == "proof"));
+            }
+        }
+    }
+    // Nor does one of a size from which nothing is to be proven pass.
+    for size in [0, EVENTS] {
+        let bundle = bundle_of(EVENTS, record, Some((grown(size, record).head(), Vec::new())));
+        assert_eq!(judged(bundle), (Verdict::Tampered, None), "{size}");
     }
 }
 
@@ -354,28 +410,75 @@ fn personal(value: Option<&str>) -> (Vec<u8>, Vec<u8>) {
     crate::verify::values::testing::record_and_beside("ann", value)
 }
 
-#[test]
-fn personal_values_are_checked_too_and_may_be_erased_or_left_out() {
-    let of = |beside: &[u8]| {
-        let (record, _) = personal(None);
-        let mut tree = Branch::of(&Frontier::default());
-        tree.push(&leaf_hash(&record));
-        let checkpoint = signed(&tree.head());
-        let header =
-            Header { log: "main".to_owned(), positions: 0..1, policy: policy(), checkpoint, extends: None };
-        let mut writer = Writer::begin(Vec::new(), &header).expect("a Vec");
-        writer.event(0, &record, beside, &[]).expect("a Vec");
-        run(writer.end().expect("a Vec"), &trust(), None)
-    };
-    for (beside, valid, erased, withheld) in
-        [(personal(Some("ann")).1, 1, 0, 0), (personal(None).1, 0, 1, 0), (Vec::new(), 0, 0, 1)]
-    {
-        let ended = of(&beside);
-        assert_eq!(verdict(&ended), (Verdict::Valid, None));
-        let values = ended.expect("a bundle").values;
-        assert_eq!((values.valid, values.erased, values.withheld), (valid, erased, withheld));
+/// Two events with values, and the log's own word of an erasure behind them when it is told; a part of a longer log
+/// when `more`.
+fn with_values(values: [Option<&str>; 2], told: bool, more: bool) -> String {
+    let own = crate::verify::told::testing::record(if told { "SUBJECT_ERASED" } else { "OTHER" }, 0);
+    let records = [personal(None).0, personal(None).0, own, record(3)];
+    let events = if more { 3 } else { 4 };
+    let mut tree = Branch::of(&Frontier::default());
+    records.iter().for_each(|record| tree.push(&leaf_hash(record)));
+    let mut smaller = ct_merkle::mem_backed_tree::MemoryBackedTree::<sha2::Sha256, Vec<u8>>::new();
+    records.iter().for_each(|record| smaller.push(record.clone()));
+    let proof = smaller.prove_consistency(3).as_bytes().as_chunks::<32>().0.to_vec();
+    let mut first = Branch::of(&Frontier::default());
+    first.push(&leaf_hash(&records[0]));
+    let checkpoint = signed(&tree.head());
+    let extends = Some((first.head(), proof));
+    let header =
+        Header { log: "main".to_owned(), positions: 0..events, policy: policy(), checkpoint, extends };
+    let mut writer = Writer::begin(Vec::new(), &header).expect("a Vec");
+    for (position, record) in (0..events).zip(&records) {
+        let beside = usize::try_from(position).ok().and_then(|at| values.get(at));
+        let beside = beside.map_or_else(Vec::new, |value| personal(*value).1);
+        writer.event(position, record, &beside, &tree.path(position).expect("a leaf")).expect("a Vec");
     }
-    let ended = of(&personal(Some("eve")).1);
-    assert_eq!(verdict(&ended), (Verdict::Tampered, Some(0..1)));
+    String::from_utf8(writer.end().expect("a Vec")).expect("text")
+}
+
+#[test]
+fn personal_values_are_checked_too_and_may_be_left_out() {
+    let (here, gone) = (Some("ann"), None);
+    for (values, valid, erased) in [([here, here], 2, 0), ([here, gone], 1, 1), ([gone, gone], 0, 2)] {
+        let ended = run(with_values(values, true, false), &trust(), None);
+        assert_eq!(verdict(&ended), (Verdict::Valid, None));
+        let found = ended.expect("a bundle").values;
+        assert_eq!((found.valid, found.erased, found.withheld), (valid, erased, 0));
+    }
+    let whole = with_values([here, here], true, false);
+    let line = whole.lines().find(|line| line.starts_with("personal ")).expect("values");
+    let ended = run(resealed(&whole.replace(&format!("{line}\n"), "")), &trust(), None);
+    assert_eq!(verdict(&ended), (Verdict::Valid, None));
+    assert_eq!(ended.expect("a bundle").values.withheld, 2);
+    let ended = run(with_values([here, Some("eve")], true, false), &trust(), None);
+    assert_eq!(verdict(&ended), (Verdict::Tampered, Some(1..2)));
     assert_eq!(ended.expect("a bundle").findings[0].field, "personal");
+}
+
+/// Whoever writes the erased form over a value leaves no event behind: only an erasure does.
+#[test]
+fn what_is_erased_without_an_erasure_is_tampered_when_the_log_was_read_to_its_end() {
+    let ended = run(with_values([Some("ann"), None], false, false), &trust(), None);
+    assert_eq!(verdict(&ended), (Verdict::Tampered, Some(1..2)));
+    let findings = ended.expect("a bundle").findings;
+    assert!(findings.len() == 1 && findings[0].field == "personal", "{findings:?}");
+    // In a part of the log the erasure may come later: it is said, and judges nothing.
+    let ended = run(with_values([Some("ann"), None], false, true), &trust(), None);
+    assert_eq!(verdict(&ended), (Verdict::Valid, None));
+    assert_eq!(ended.expect("a bundle").told.open().texts(), ["1"]);
+    let ended = run(with_values([Some("ann"), None], true, true), &trust(), None);
+    let told = ended.expect("a bundle").told;
+    assert_eq!((told.open().count, told.erased().texts()), (0, vec!["1".to_owned()]));
+}
+
+/// What is extracted was checked before.
+#[test]
+fn values_that_are_not_the_records_are_not_shown() {
+    let bundle = with_values([Some("ann"), Some("eve")], true, false);
+    let mut shown = Vec::new();
+    let ended = check(bundle.as_bytes(), &trust(), None, &mut |entry| {
+        shown.push(!entry.beside.is_empty());
+        Ok(())
+    });
+    assert_eq!((verdict(&ended).0, shown), (Verdict::Tampered, vec![true, false, false, false]));
 }

@@ -6,8 +6,8 @@ use std::{
 
 use super::{END, Header, MOST_EVENTS, PERSONAL, PROOF, VERSION, lines::Lines};
 use crate::verify::{
-    Believed, Finding, Hash, Policy, Trust, Values, Verdict, base64, check_extension, from_base64,
-    from_decimal, included,
+    Believed, Finding, Findings, Hash, Policy, Told, TreeHead, Trust, Values, Verdict, base64,
+    check_extension, from_base64, from_decimal, included,
 };
 
 /// What a bundle showed.
@@ -20,6 +20,8 @@ pub struct Checked {
     pub events: u64,
     /// What became of their personal values.
     pub values: Values,
+    /// What the log tells of those that are not there.
+    pub told: Told,
     /// What is wrong. Nothing: the bundle is valid.
     pub findings: Vec<Finding>,
 }
@@ -29,7 +31,7 @@ pub struct Checked {
 pub struct Entry<'a> {
     pub position: u64,
     pub record: &'a [u8],
-    /// What lies beside the record.
+    /// What lies beside the record, when it is what the record commits to.
     pub beside: &'a [u8],
     pub path: &'a [Hash],
     /// The checkpoint, a signed note.
@@ -62,9 +64,6 @@ impl Stop {
     }
 }
 
-/// Findings that are told one by one.
-const MOST_FINDINGS: usize = 100;
-
 /// Checks a bundle by the auditor's own keys and, where there is one, the auditor's last checkpoint. `each` is
 /// shown every event that is in the tree.
 ///
@@ -85,8 +84,10 @@ pub fn check(
         stop => stop,
     })?;
     let checkpoint = believed(&header, trust)?;
+    let extends = header.extends.as_ref();
+    extended(&checkpoint, extends).map_err(|stop| stop.with(&checkpoint))?;
     if let Some(last) = last {
-        joined(&checkpoint, last, header.extends.as_ref()).map_err(|stop| stop.with(&checkpoint))?;
+        joined(&checkpoint, last, extends).map_err(|stop| stop.with(&checkpoint))?;
     }
     let mut events = Events {
         next: header.positions.start,
@@ -95,9 +96,10 @@ pub fn check(
             positions: header.positions,
             events: 0,
             values: Values::default(),
+            told: Told::default(),
             findings: Vec::new(),
         },
-        more: 0,
+        findings: Findings::default(),
     };
     events.read(&mut lines, each).map_err(|stop| stop.with(&events.checked.checkpoint))?;
     Ok(events.finished())
@@ -123,8 +125,12 @@ fn header<R: BufRead>(lines: &mut Lines<R>) -> Result<Header, Stop> {
     };
     lines.unread();
     let extends = if has_proof {
-        let size = from_decimal(&lines.after("extends")?).ok_or_else(|| lines.wrong("it names no size"))?;
-        Some((size, lines.hashes()?))
+        let tree = lines.after("extends")?;
+        let tree = tree.split_once(' ').and_then(|(size, root)| {
+            let root = Hash::try_from(from_base64(root)?).ok()?;
+            Some(TreeHead { size: from_decimal(size)?, root })
+        });
+        Some((tree.ok_or_else(|| lines.wrong("it names no tree"))?, lines.hashes()?))
     } else {
         None
     };
@@ -155,24 +161,43 @@ fn believed(header: &Header, trust: &Trust) -> Result<Believed, Stop> {
     Ok(checkpoint)
 }
 
-/// Whether the tree continues the auditor's last one.
-fn joined(checkpoint: &Believed, last: &Believed, extends: Option<&(u64, Vec<Hash>)>) -> Result<(), Stop> {
+/// Whether the tree continues the smaller one that the bundle names.
+fn extended(checkpoint: &Believed, extends: Option<&(TreeHead, Vec<Hash>)>) -> Result<(), Stop> {
+    let Some((first, proof)) = extends else { return Ok(()) };
+    let proven = match first.size {
+        0 => Err("every tree continues the empty one".to_owned()),
+        size if size == checkpoint.head.size => Err("it is the checkpoint's own tree".to_owned()),
+        _ => check_extension(first, &checkpoint.head, proof),
+    };
+    proven.map_err(|why| {
+        let evidence = format!("the bundle does not prove that it continues {} events: {why}", first.size);
+        Stop::found(Finding::new(Verdict::Tampered, "proof", evidence))
+    })
+}
+
+/// Whether the tree continues the auditor's last one. What the bundle proves of that size was checked.
+fn joined(
+    checkpoint: &Believed,
+    last: &Believed,
+    extends: Option<&(TreeHead, Vec<Hash>)>,
+) -> Result<(), Stop> {
     checkpoint.after(last).map_err(Stop::found)?;
     if last.head == checkpoint.head {
         return Ok(());
     }
-    let Some((_, proof)) = extends.filter(|(size, _)| *size == last.head.size) else {
-        return Err(Stop::Unjoined(last.head.size));
-    };
-    check_extension(&last.head, &checkpoint.head, proof).map_err(|_| Stop::found(checkpoint.forked(last)))
+    match extends.filter(|(first, _)| first.size == last.head.size) {
+        Some((first, _)) if *first == last.head => Ok(()),
+        // The signed tree was shown to begin with another one of that size.
+        Some(_) => Err(Stop::found(checkpoint.forked(last))),
+        None => Err(Stop::Unjoined(last.head.size)),
+    }
 }
 
 /// The reading of the events.
 struct Events {
     next: u64,
     checked: Checked,
-    /// Findings beyond those that are kept.
-    more: u64,
+    findings: Findings,
 }
 
 impl Events {
@@ -192,7 +217,7 @@ impl Events {
             };
             if let Some(sum) = line.strip_prefix(END) {
                 self.up_to(self.checked.positions.end);
-                let sound = self.checked.findings.is_empty();
+                let sound = self.findings.is_empty();
                 // What was found says more than that something must be wrong.
                 if sound && from_base64(sum).is_none_or(|sum| sum != lines.sum()) {
                     return Err(lines.wrong("it is not the sum of what stands before it"));
@@ -246,7 +271,7 @@ impl Events {
         let here = position..position.saturating_add(1);
         if position < self.next || position >= self.checked.positions.end {
             let evidence = format!("an event of this position stands where {} is next", self.next);
-            self.found(Finding::new(Verdict::Tampered, "position", evidence).at(here));
+            self.findings.push(Finding::new(Verdict::Tampered, "position", evidence).at(here));
             return Ok(());
         }
         self.up_to(position);
@@ -254,18 +279,25 @@ impl Events {
         let Checked { checkpoint, .. } = &self.checked;
         match included(&record, position, &path, &checkpoint.head) {
             Ok(()) => {
-                let (record, beside, path) = (&record, &beside, &path);
+                let values = Values::of(&record, &beside);
+                let beside = if values.is_ok() { &beside[..] } else { &[] };
+                let (record, path) = (&record, &path);
                 each(&Entry { position, record, beside, path, checkpoint: &checkpoint.note })?;
                 self.checked.events += 1;
-                match Values::of(record, beside) {
-                    Ok(values) => self.checked.values.add(&values),
-                    Err(why) => self.found(Finding::new(Verdict::Tampered, "personal", why).at(here)),
+                match values {
+                    Ok(values) => {
+                        self.checked.values.add(&values);
+                        self.checked.told.see(position, record, &values);
+                    }
+                    Err(why) => {
+                        self.findings.push(Finding::new(Verdict::Tampered, "personal", why).at(here));
+                    }
                 }
             }
             Err(why) => {
                 let root = base64(&checkpoint.head.root);
                 let evidence = format!("record and proof do not lead to the signed root {root}: {why}");
-                self.found(Finding::new(Verdict::Tampered, "record", evidence).at(here));
+                self.findings.push(Finding::new(Verdict::Tampered, "record", evidence).at(here));
             }
         }
         Ok(())
@@ -275,7 +307,7 @@ impl Events {
     fn up_to(&mut self, position: u64) {
         if self.next < position {
             let evidence = "the bundle has no event of these positions";
-            self.found(Finding::new(Verdict::Missing, "record", evidence).at(self.next..position));
+            self.findings.push(Finding::new(Verdict::Missing, "record", evidence).at(self.next..position));
             self.next = position;
         }
     }
@@ -284,23 +316,21 @@ impl Events {
         if self.next < self.checked.positions.end {
             self.up_to(self.checked.positions.end);
         } else {
-            self.found(Finding::new(Verdict::Tampered, "last line", "the file was cut off before it"));
-        }
-    }
-
-    fn found(&mut self, finding: Finding) {
-        if self.checked.findings.len() < MOST_FINDINGS {
-            self.checked.findings.push(finding)
-        } else {
-            self.more += 1
+            self.findings.push(Finding::new(
+                Verdict::Tampered,
+                "last line",
+                "the file was cut off before it",
+            ));
         }
     }
 
     fn finished(mut self) -> Checked {
-        if self.more > 0 {
-            let evidence = format!("there are {} more findings like these", self.more);
-            self.checked.findings.push(Finding::new(Verdict::Tampered, "record", evidence));
+        // Only behind the last event of the checkpoint can nothing more be told.
+        if self.checked.positions.end == self.checked.checkpoint.head.size {
+            for finding in self.checked.told.findings() {
+                self.findings.push(finding);
+            }
         }
-        self.checked
+        Checked { findings: self.findings.into_list(), ..self.checked }
     }
 }

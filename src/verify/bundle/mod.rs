@@ -14,7 +14,7 @@ use std::ops::Range;
 pub use check::{Checked, Entry, Stop, check};
 pub use write::{Writer, tlog_proof};
 
-use super::{Hash, Policy};
+use super::{Hash, Policy, TreeHead};
 
 /// First line.
 const VERSION: &str = "chancery-bundle@v1";
@@ -43,6 +43,6 @@ pub struct Header {
     pub policy: Policy,
     /// The signed note.
     pub checkpoint: String,
-    /// Proves that the tree continues the one of a smaller size.
-    pub extends: Option<(u64, Vec<Hash>)>,
+    /// A smaller tree, and the proof that the checkpoint's continues it.
+    pub extends: Option<(TreeHead, Vec<Hash>)>,
 }

@@ -61,8 +61,8 @@ fn header_text(header: &Header) -> String {
     let mut text = format!("{VERSION}\nlog {log}\npositions {} {}\n", positions.start, positions.end);
     // Writing to a String cannot fail.
     let _ = write!(text, "policy\n{policy}\ncheckpoint\n{checkpoint}\n");
-    if let Some((size, proof)) = extends {
-        let _ = writeln!(text, "extends {size}\n{}", hashes(proof));
+    if let Some((first, proof)) = extends {
+        let _ = writeln!(text, "extends {} {}\n{}", first.size, base64(&first.root), hashes(proof));
     }
     text
 }
