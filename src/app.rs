@@ -372,9 +372,9 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
 }
 
 /// Proofs are not served as a whole when some log has no more of them: nobody may take its last checkpoint for
-/// its newest.
+/// its newest. Nor when the signer has ended, which before the server itself is a fault.
 async fn report(health: &HealthReporter, ready: bool, halted: &watch::Receiver<Vec<LogName>>) {
-    let is_halted = !halted.borrow().is_empty();
+    let is_halted = !halted.borrow().is_empty() || halted.has_changed().is_err();
     for service in server::SERVICES {
         let serving = ready && !(is_halted && service == server::PROOF);
         let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
@@ -396,6 +396,9 @@ async fn watch_health(
             () = sleep(HEALTH_INTERVAL) => {}
             changed = halted.changed(), if signs => {
                 signs = changed.is_ok();
+                if !signs {
+                    tracing::error!("the signer has ended: no checkpoint is signed until the server is started again");
+                }
                 let now = *ready.borrow();
                 report(&health, now, &halted).await;
                 continue;
@@ -437,5 +440,33 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_health::{
+        pb::{HealthCheckRequest, health_server::Health as _},
+        server::HealthService,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn proofs_are_not_served_when_the_signer_has_ended() {
+        let health = HealthReporter::new();
+        let (signer, halted) = watch::channel(Vec::new());
+        let service = HealthService::from_health_reporter(health.clone());
+        let status = async |service_name: &str| {
+            let request = HealthCheckRequest { service: service_name.to_owned() };
+            let answer = service.check(tonic::Request::new(request)).await.expect("a known service");
+            answer.into_inner().status
+        };
+        let (serving, not_serving) = (1, 2);
+        report(&health, true, &halted).await;
+        assert_eq!((status(server::PROOF).await, status("").await), (serving, serving));
+        drop(signer);
+        report(&health, true, &halted).await;
+        assert_eq!((status(server::PROOF).await, status("").await), (not_serving, serving));
     }
 }

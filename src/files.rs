@@ -15,6 +15,8 @@ const PRIVATE_FILE: u32 = 0o600;
 const PRIVATE_FOLDER: u32 = 0o700;
 /// Bits by which group and others may do anything with a file.
 const OTHERS: u32 = 0o077;
+/// Bits by which group and others may change what is in a folder.
+const WRITABLE: u32 = 0o022;
 /// Bytes that are read of a file at most: more than any note or key.
 const MOST_BYTES: u64 = 1 << 20;
 /// The file that is locked while a process has the folder.
@@ -35,7 +37,19 @@ impl Folder {
     /// Why it cannot be used, for people.
     pub fn open(path: &Path) -> Result<Self, String> {
         let failed = |error: io::Error| format!("{}: {error}", path.display());
+        // The nearest folder that is there already, which is to keep the names of those that are made.
+        let there = path.ancestors().skip(1).find(|parent| parent.as_os_str().is_empty() || parent.exists());
+        let made = !path.try_exists().map_err(failed)?;
         DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path).map_err(failed)?;
+        if made {
+            for parent in path.ancestors().skip(1) {
+                let folder = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+                File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+                if Some(parent) == there {
+                    break;
+                }
+            }
+        }
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
@@ -43,6 +57,17 @@ impl Folder {
             .mode(PRIVATE_FILE)
             .open(path.join(LOCK))
             .map_err(failed)?;
+        let folder = fs::metadata(path).map_err(failed)?;
+        // What others can write to, they can set back: the file of a head, or its absence. A file that was made
+        // just now, or by an earlier process of this user, has this user.
+        if folder.mode() & WRITABLE != 0 || folder.uid() != lock.metadata().map_err(failed)?.uid() {
+            return Err(format!(
+                "{0}: it belongs to another user, or group or others can write to it (mode {1:03o}); \
+                 run as its owner: chmod 700 {0}",
+                path.display(),
+                folder.mode() & 0o777
+            ));
+        }
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => {
@@ -176,6 +201,20 @@ mod tests {
         assert_eq!(folder.names(".note").expect("names"), ["x"]);
         drop(folder);
         Folder::open(&path).expect("free again");
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let parent = tempfile::tempdir().expect("a folder");
+        for (mode, taken) in [(0o755, true), (0o750, true), (0o770, false), (0o702, false), (0o777, false)] {
+            let path = parent.path().join(format!("{mode:o}"));
+            fs::create_dir(&path).expect("a folder");
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+            let opened = Folder::open(&path);
+            assert_eq!(opened.is_ok(), taken, "{mode:o}");
+            assert!(opened.map_or_else(|refused| refused.contains("chmod 700"), |_| true), "{mode:o}");
+        }
     }
 
     #[test]

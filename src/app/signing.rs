@@ -29,6 +29,8 @@ pub(super) struct Signing {
     stop: CancellationToken,
     signer: Option<JoinHandle<()>>,
     witnesses: JoinSet<()>,
+    /// Of a server that signs nothing: a signer's own is closed when it ends.
+    _idle: watch::Sender<Vec<LogName>>,
 }
 
 /// What signing needs of the server.
@@ -40,14 +42,16 @@ pub(super) struct Around {
 }
 
 /// A signer that has its heads, and does not run yet.
-pub(super) struct Ready(Option<(Signer, Vec<Client>)>);
+pub(super) struct Ready(Option<(Signer, Vec<Client>)>, watch::Sender<Vec<LogName>>);
 
 /// Opens the signer's folder.
 ///
 /// # Errors
 /// It cannot be used.
 pub(super) fn open(settings: Option<config::Signing>, around: Around) -> Result<Ready, ConfigError> {
-    let Some(config::Signing { key, state, witnesses }) = settings else { return Ok(Ready(None)) };
+    let Some(config::Signing { key, state, witnesses }) = settings else {
+        return Ok(Ready(None, watch::Sender::default()));
+    };
     let (heads, known) =
         Heads::open(&state, &key).map_err(|reason| ConfigError { setting: "signer_state", reason })?;
     let Around { store, tiler, metrics, clock } = around;
@@ -61,29 +65,31 @@ pub(super) fn open(settings: Option<config::Signing>, around: Around) -> Result<
     let clients = witnesses.into_iter().map(|target| Client::new(target, Arc::clone(&shared)));
     let clients =
         clients.collect::<Result<_, _>>().map_err(|reason| ConfigError { setting: "witness", reason })?;
-    Ok(Ready(Some((Signer::new(Parts { store, tiler, key, heads, metrics, clock }, known), clients))))
+    let signer = Signer::new(Parts { store, tiler, key, heads, metrics, clock }, known);
+    Ok(Ready(Some((signer, clients)), watch::Sender::default()))
 }
 
 impl Ready {
-    /// The logs of which nothing is signed any more.
+    /// The logs of which nothing is signed any more. Closed when the signer has ended.
     pub(super) fn halted(&self) -> watch::Receiver<Vec<LogName>> {
-        self.0.as_ref().map_or_else(|| watch::channel(Vec::new()).1, |(signer, _)| signer.halted())
+        self.0.as_ref().map_or_else(|| self.1.subscribe(), |(signer, _)| signer.halted())
     }
 
     /// Begins to sign.
     pub(super) fn start(self) -> Signing {
         let (stop, mut witnesses) = (CancellationToken::new(), JoinSet::new());
-        let Some((signer, clients)) = self.0 else {
+        let Self(parts, idle) = self;
+        let Some((signer, clients)) = parts else {
             tracing::warn!(
                 "no checkpoints are signed, because there is no signing key: nobody can check the logs of this server"
             );
-            return Signing { stop, signer: None, witnesses };
+            return Signing { stop, signer: None, witnesses, _idle: idle };
         };
         for client in clients {
             witnesses.spawn(client.run(signer.newest()));
         }
         let signer = Some(tokio::spawn(signer.run(stop.clone())));
-        Signing { stop, signer, witnesses }
+        Signing { stop, signer, witnesses, _idle: idle }
     }
 }
 

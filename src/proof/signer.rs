@@ -101,6 +101,10 @@ impl Signer {
     async fn pass(&mut self) {
         let began = Instant::now();
         let mut lag = Duration::ZERO;
+        let mut unsigned = 0;
+        let mut all = true;
+        // Read as it grows, should this turn hang.
+        self.parts.metrics.checkpoints.waits_since(self.oldest().unwrap_or(began));
         match self.parts.store.logs().await {
             Ok(sizes) => {
                 let mut sizes: BTreeMap<LogName, u64> = sizes.into_iter().collect();
@@ -110,24 +114,36 @@ impl Signer {
                 }
                 for (log, size) in sizes {
                     if !self.has_room(&log) {
+                        unsigned += 1;
                         continue;
                     }
                     if !self.turn(&log, size, &mut lag).await {
+                        all = false;
                         break;
                     }
                 }
+                self.parts.metrics.checkpoints.unsigned(unsigned);
             }
-            Err(error) => self.complain(&error),
+            Err(error) => {
+                all = false;
+                self.complain(&error);
+            }
         }
-        self.looked = began;
+        // Of logs that were not looked at nobody knows whether they have grown since.
+        let unseen = (!all).then_some(self.looked);
+        if all {
+            self.looked = began;
+        }
         if !self.fresh.is_empty() {
             let fresh = mem::take(&mut self.fresh);
             self.newest.send_modify(|newest| newest.extend(fresh));
         }
-        // Those that had no turn.
-        let since = self.logs.values().filter_map(|log| log.uncovered).min();
-        let oldest = since.map_or(lag, |since| since.elapsed().max(lag));
-        self.parts.metrics.checkpoints.lag(oldest);
+        self.parts.metrics.checkpoints.lag(lag, self.oldest().into_iter().chain(unseen).min());
+    }
+
+    /// Since when the oldest commit waits that has no checkpoint.
+    fn oldest(&self) -> Option<Instant> {
+        self.logs.values().filter_map(|log| log.uncovered).min()
     }
 
     /// Whether a log is known, or can be.

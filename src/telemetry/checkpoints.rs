@@ -1,11 +1,15 @@
 //! Metrics of signed checkpoints and of their witnesses. Called by: `proof::signer` and `proof::witness`.
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::{
+    sync::{Mutex, PoisonError, atomic::AtomicU64},
+    time::Duration,
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
+use tokio::time::Instant;
 
 /// Why a witness did not cosign.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
@@ -50,9 +54,18 @@ struct ByFailure {
     cause: WitnessFailure,
 }
 
+/// What has waited for a checkpoint, and what waits.
+#[derive(Default)]
+struct Waits {
+    past: Duration,
+    since: Option<Instant>,
+}
+
 /// Every metric of checkpoints.
 pub struct CheckpointMetrics {
     lag: Gauge<f64, AtomicU64>,
+    waits: Mutex<Waits>,
+    unsigned: Gauge,
     signed: Counter,
     halted: Gauge,
     cosigned: Family<ByWitness, Counter>,
@@ -84,12 +97,35 @@ impl CheckpointMetrics {
             "Checkpoints that a witness has not cosigned",
             failures.clone(),
         );
-        Self { lag, signed, halted, cosigned, failures }
+        let unsigned = Gauge::default();
+        registry.register(
+            "checkpoint_unsigned_logs",
+            "Logs of which nothing is signed because there are too many",
+            unsigned.clone(),
+        );
+        Self { lag, waits: Mutex::default(), unsigned, signed, halted, cosigned, failures }
     }
 
-    /// How long the oldest commit has waited for a checkpoint.
-    pub fn lag(&self, lag: Duration) {
+    /// How long the oldest commit has waited for a checkpoint, and since when one waits.
+    pub fn lag(&self, past: Duration, since: Option<Instant>) {
+        *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = Waits { past, since };
+    }
+
+    /// A commit waits at least since then, as long as nothing else is told.
+    pub fn waits_since(&self, since: Instant) {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner).since = Some(since);
+    }
+
+    /// Brings up to date what grows by itself, even while the signer hangs or has ended.
+    pub(super) fn read(&self) {
+        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let lag = waits.since.map_or(waits.past, |since| since.elapsed().max(waits.past));
         self.lag.set(lag.as_secs_f64());
+    }
+
+    /// So many logs are not signed because there are too many.
+    pub fn unsigned(&self, logs: usize) {
+        self.unsigned.set(i64::try_from(logs).unwrap_or(i64::MAX));
     }
 
     /// A checkpoint was signed.
@@ -118,5 +154,26 @@ impl CheckpointMetrics {
     /// A witness has not cosigned a checkpoint.
     pub fn not_cosigned(&self, name: &str, cause: WitnessFailure) {
         self.failures.get_or_create(&ByFailure { witness: name.to_owned(), cause }).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lag_grows_while_nobody_tells_of_it() {
+        let metrics = CheckpointMetrics::new(&mut Registry::default());
+        let read = || {
+            metrics.read();
+            metrics.lag.get()
+        };
+        metrics.lag(Duration::from_millis(3), None);
+        assert_eq!((read(), read()), (0.003, 0.003));
+        metrics.waits_since(Instant::now());
+        let first = std::iter::repeat_with(read).find(|lag| *lag > 0.003).expect("it grows");
+        let second = std::iter::repeat_with(read).find(|lag| *lag > first).expect("it grows on");
+        metrics.lag(Duration::from_secs_f64(second), None);
+        assert_eq!((read(), read()), (second, second));
     }
 }

@@ -226,6 +226,7 @@ impl Metrics {
 
     /// The exposition text.
     pub fn text(&self) -> String {
+        self.checkpoints.read();
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);

@@ -11,11 +11,15 @@ use axum::{
 };
 use tokio::{net::TcpListener, task::spawn_blocking, time::timeout};
 
-use super::{Verdict, Witness};
+use super::{Verdict, Witness, bounded::Bounded};
 use crate::note::{SIZE_TYPE, Submission};
 
 /// How long a request may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections at a time, each with some 100 KiB at most. A log's server has one.
+const MOST_CONNECTIONS: usize = 256;
+/// How long a connection lasts at most, so that those who send nothing, or a byte now and then, make room.
+const LIFE: Duration = Duration::from_secs(60);
 
 /// Serves until `stop` resolves and the running calls have ended.
 ///
@@ -27,6 +31,7 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let router = Router::new().route("/add-checkpoint", post(add_checkpoint)).with_state(witness);
+    let listener = Bounded::new(listener, MOST_CONNECTIONS, LIFE);
     axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 

@@ -4,6 +4,7 @@
 //! Does: one head per log, in a file that is durable before the cosignature is given away. Does not: know a
 //! store or a server; ask who is calling, because only a checkpoint's own signature counts. Called by: `app`,
 //! for `chancery witness`, which runs where those who run the log have no say.
+mod bounded;
 mod http;
 
 use std::{
@@ -117,21 +118,28 @@ impl Witness {
         }
         // What a panic leaves behind is the head of before.
         let mut head = log.head.lock().unwrap_or_else(PoisonError::into_inner);
-        if submission.old != head.size {
-            return Ok(Verdict::Conflict(head.size));
-        }
         let origin = &checkpoint.origin;
         if new.size == head.size && new.root != head.root {
             let (size, state) = (head.size, self.folder.path().display());
             tracing::error!(origin, size, %state, "the log has signed two different trees of one size: it is forked");
-            self.folder.keep(&format!("{}.refused", log.file), &submission.note)?;
+            // Both, because the head goes on. One such pair proves it for good.
+            let cosigned = self.folder.read(&format!("{}.checkpoint", log.file))?.unwrap_or_default();
+            self.folder
+                .keep(&format!("{}.forked", log.file), &format!("{cosigned}\n\n{}", submission.note))?;
             return Ok(Verdict::Conflict(size));
+        }
+        if submission.old != head.size {
+            return Ok(Verdict::Conflict(head.size));
         }
         if let Err(reason) = check_extension(&head, &new, &submission.proof) {
             let (from, to) = (head.size, new.size);
             tracing::warn!(origin, from, to, reason, "a checkpoint is not proved to extend the last one");
-            // Signed by the log: with the last head it may be what proves a fork.
-            self.folder.keep(&format!("{}.refused", log.file), &submission.note)?;
+            // Signed by the log, so it may be a sign of a fork; or of nothing, since everybody can send a checkpoint
+            // without a proof. So the last one is kept, and proves nothing alone.
+            let name = format!("{}.refused", log.file);
+            if self.folder.read(&name)?.as_ref() != Some(&submission.note) {
+                self.folder.replace(&name, &submission.note)?;
+            }
             return Ok(Verdict::NotProved);
         }
         let seconds = u64::try_from(self.clock.now_micros() / 1_000_000).unwrap_or_default();

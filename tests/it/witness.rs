@@ -50,11 +50,22 @@ fn it_cosigns_extensions_and_says_why_nothing_else() {
         // Backwards.
         assert_eq!(send(log.submission(0, 4)).await, conflict(9));
         assert_eq!(send(log.submission(9, 4)).await.0, 400);
-        // A fork: of the same size, and grown.
+        // Not proved: the last one is kept.
         assert_eq!(files(folder.path(), ".refused"), [""; 0]);
+        for size in [13, 14] {
+            let submission = Submission { old: 9, proof: Vec::new(), note: log.note(size) };
+            assert_eq!(send(submission).await.0, 422);
+            assert_eq!(files(folder.path(), ".refused"), [log.note(size)]);
+        }
+        // A fork: of the same size, whatever else there is, and grown.
         let fork = log.forked();
-        assert_eq!(send(Submission { old: 9, proof: Vec::new(), note: fork.note(9) }).await, conflict(9));
-        assert_eq!(files(folder.path(), ".refused"), [fork.note(9)]);
+        let head = files(folder.path(), ".checkpoint").remove(0);
+        assert_eq!(files(folder.path(), ".forked"), [""; 0]);
+        for old in [0, 9] {
+            assert_eq!(send(Submission { old, proof: Vec::new(), note: fork.note(9) }).await, conflict(9));
+            assert_eq!(files(folder.path(), ".forked"), [format!("{head}\n\n{}", fork.note(9))]);
+            assert_eq!(files(folder.path(), ".refused"), [log.note(14)]);
+        }
         assert_eq!(send(fork.submission(9, 12)).await.0, 422);
         // Proofs that are not: none, another one, one hash more.
         let good = log.submission(9, 12);
