@@ -93,6 +93,7 @@ mod vendor_documents;
 mod verify_bundle;
 mod verify_other_tool;
 mod verify_server;
+mod verify_told;
 mod where_language;
 mod where_matches;
 mod where_refused;
