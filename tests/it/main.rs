@@ -95,6 +95,7 @@ mod verify_bundle;
 mod verify_erased;
 mod verify_other_tool;
 mod verify_server;
+mod verify_told;
 mod where_language;
 mod where_matches;
 mod where_refused;

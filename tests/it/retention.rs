@@ -274,7 +274,27 @@ fn a_partition_goes_when_its_last_event_may_and_leaves_no_gap_without_a_word() {
             accept(&mut audit, atomic(vec![events::hold("device-1")])).await;
             assert_counts(&mut audit, PART).await;
         });
+        verified(&store, &server);
     }
+}
+
+/// What is left is what was signed, and the log tells of what is gone.
+fn verified(store: &TestStore, server: &Server) {
+    let key = verifier(store, "main").to_string();
+    let ran = run(&mut server.cli(&["verify", "-o", "json", "--key", &key]), "");
+    let row = &ran.json()[0];
+    assert_eq!((ran.code, &row["verdict"]), (0, &"valid".into()), "{ran:?}");
+    assert_eq!(row["firstPosition"], PART.to_string(), "{ran:?}");
+    assert_eq!((&row["removedBelow"], &row["removedBy"]), (&PART.to_string().into(), &"32868".into()));
+    assert!(ran.err.contains("16384 events below were removed by retention"), "{ran:?}");
+    let bundle = store.folder.path().join("bundle");
+    let bundle = bundle.to_str().expect("a path");
+    let ran = run(&mut server.cli(&["export", "--from", "100", "--to", "200", "-o", bundle]), "");
+    assert!(ran.code == 2 && ran.err.contains("the oldest that is left is 16384"), "{ran:?}");
+    let ran = run(&mut server.cli(&["export", "--to", "16400", "-o", bundle]), "");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = run(chancery().args(["verify", bundle, "--key", &key]), "");
+    assert!(ran.code == 0 && ran.err.contains("16 events"), "{ran:?}");
 }
 
 /// Events on both sides of the boundary are proven to be in the tree of today.

@@ -90,7 +90,6 @@ fn altered_rows_are_found_by_their_position() {
     for kind in KINDS {
         let store = TestStore::new(kind);
         let server = signed(&store);
-        let mut begin = 0;
         // Both in full tiles and behind them.
         for position in [0_u64, 255, 300, 511, 560, 599] {
             let original = block_on(async {
@@ -119,9 +118,13 @@ fn altered_rows_are_found_by_their_position() {
                 assert_eq!((*first, *last), (position, position), "{kind:?} {ran:?}");
             } else {
                 // No tile holds the hash, so nobody can say more than the checkpoints around it.
-                let range = if position < 550 { (512, 549) } else { (550, 599) };
-                assert!(*first <= position && position <= *last, "{kind:?} {position}: {ran:?}");
-                assert!(*last - *first < 100, "{kind:?} {position}, {range:?}: {ran:?}");
+                // The first one is of 550 events, and 512 is the largest size that the tiles prove.
+                let widest = if position < 550 { 512..=549 } else { 550..=599 };
+                let told = *first <= position && position <= *last;
+                assert!(
+                    told && widest.contains(first) && widest.contains(last),
+                    "{kind:?} {position}: {ran:?}"
+                );
             }
 
             // The leaf hash alone: the record is what was signed, and what is stored beside it is not.
@@ -134,9 +137,7 @@ fn altered_rows_are_found_by_their_position() {
             );
             assert_eq!(ran.json()[0]["field"], "leaf_hash");
             alter(&store, &[row(&format!("leaf_hash = {old_leaf}"))]);
-            begin += 1;
         }
-        assert_eq!(begin, 6);
         assert_eq!(verify(&store, &server, &[]).code, 0);
     }
 }
@@ -144,7 +145,7 @@ fn altered_rows_are_found_by_their_position() {
 #[test]
 fn deleted_rows_are_missing() {
     for kind in KINDS {
-        for (range, last) in [((300, 300), true), ((0, 2), true), ((597, 599), true), ((570, 571), true)] {
+        for range in [(300, 300), (0, 2), (597, 599), (570, 571)] {
             let store = TestStore::new(kind);
             let server = signed(&store);
             let (from, to) = range;
@@ -153,7 +154,7 @@ fn deleted_rows_are_missing() {
             assert_eq!(ran.code, 8, "{kind:?} {range:?}: {ran:?}");
             let found = found(&ran);
             assert_eq!(found[0], ("missing".to_owned(), from, to), "{kind:?} {ran:?}");
-            assert!(found.iter().all(|(verdict, ..)| verdict == "missing") && last, "{kind:?} {ran:?}");
+            assert!(found.iter().all(|(verdict, ..)| verdict == "missing"), "{kind:?} {ran:?}");
         }
     }
 }
@@ -232,6 +233,14 @@ fn the_last_checkpoint_tells_a_fork_and_an_old_state() {
             assert_eq!((ran.code, &ran.json()[0]["verdict"]), (code, &verdict.into()), "{kind:?} {ran:?}");
             assert_eq!(std::fs::read_to_string(&last).expect("a checkpoint"), kept);
         }
+        // Also when what was seen lies before what is read: the server's own proof joins another tree of 40 events.
+        let ran = verify(&store, &server, &["--from", "50", "--last", flags[1]]);
+        assert_eq!((ran.code, &ran.json()[0]["verdict"]), (9, &"forked".into()), "{kind:?} {ran:?}");
+        // A witness that is asked for later does not make the auditor's own file unreadable.
+        let vouches = chancery::note::Cosigner::new("witness.example.com/w1", &[9; 32]).expect("a key");
+        let vouches = vouches.verifier().to_string();
+        let ran = verify(&store, &server, &["--witness", &vouches, "--last", flags[1]]);
+        assert_eq!((ran.code, &ran.json()[0]["field"]), (11, &"cosignatures".into()), "{kind:?} {ran:?}");
         let stranger = TestStore::new(Kind::Sqlite);
         assert_eq!(verify(&stranger, &server, &[]).code, 11);
     }
