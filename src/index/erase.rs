@@ -101,7 +101,8 @@ mod tests {
     fn what_leaves_is_gone_and_nothing_else_moves() {
         let (rare, long, common, other) = (Term(1), Term(2), Term(3), Term(4));
         // Below the number at which all of the run stands for a term, and of more bytes than fit into a bucket.
-        let sparse: Vec<u32> = (0..1940).chain((0..100).map(|number| 1940 + number * 140)).collect();
+        let near = (0..1900).map(|number| number * 2);
+        let sparse: Vec<u32> = near.chain((0..140).map(|number| 3900 + number * 70)).collect();
         let all: Vec<u32> = (0..4000).collect();
         let rows = rows(&[(rare, vec![5, 9]), (long, sparse.clone()), (common, all), (other, vec![5])]);
         assert_eq!(rows.len(), 2, "a bucket, and a row of one term");
