@@ -60,10 +60,19 @@
 //!    [`verify::Trust`] believes; [`verify::Search`] finds the first position that differs.
 //! 3. A bundle ([`verify::bundle`]) is the same without a server: every record comes with its proof.
 //!
+//! # One erasure, and one removal, through the crate
+//!
+//! 1. [`ingest::erasure`] has the log tell of it ([`ingest::own`]), finds the events of the person, and takes their
+//!    values ([`event::personal`]) out of columns, index and the bytes beside the records, batch by batch.
+//! 2. [`retention`] asks its policy for the partitions that may go, lets the log begin later
+//!    ([`store::Retention::begin_at`]), has it tell of that, and drops them when nobody reads them any more.
+//!
+//! Records, leaf hashes and tiles stay as they are: what was signed can be proven for ever.
+//!
 //! # Which module may use which
 //!
-//! `grpc -> {ingest, query, proof, catalog} -> {event, index, tree, note, store} <- store::{sqlite, postgres}`; `tree`
-//! and `note` are pure, and so is `verify`, the auditor's side, which knows only them; `witness` knows them and
+//! `grpc -> {ingest, query, proof, retention, catalog} -> {event, index, tree, note, store} <- store::{sqlite,
+//! postgres}`; `tree` and `note` are pure, and so is `verify`, the auditor's side, which knows only them; `witness` knows them and
 //! `files`. `app` composes and sees everything; `cli` is a client and sees the contract and `verify` only.
 //! `tests/it/layering.rs` checks it.
 pub mod app;
