@@ -28,6 +28,8 @@ use crate::proto::v1::NewEvent;
 
 /// The default log.
 pub const DEFAULT_LOG: &str = "main";
+/// Log of what the server itself was asked.
+pub const AUDIT_LOG: &str = "audit";
 
 /// Name of a log: 1 to 64 of `a-z 0-9 - _ .`, beginning with a letter or digit.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -51,6 +53,16 @@ impl LogName {
             );
         }
         Ok(Self(name.into()))
+    }
+
+    /// The log of what the server itself was asked.
+    pub fn audit() -> Self {
+        Self(AUDIT_LOG.into())
+    }
+
+    /// Whether it is that of what the server itself was asked.
+    pub fn is_audit(&self) -> bool {
+        &*self.0 == AUDIT_LOG
     }
 
     /// The name.

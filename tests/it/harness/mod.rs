@@ -1,4 +1,5 @@
 //! What every test stands on: stores, server processes, clients and events.
+pub mod access;
 pub mod backup;
 pub mod calls;
 pub mod cli;
