@@ -34,6 +34,14 @@ pub const DEFAULT_LOG: &str = "main";
 pub struct LogName(Arc<str>);
 
 impl LogName {
+    /// Name of [`LogName::audit`].
+    pub const AUDIT: &str = "audit";
+
+    /// The log that tells of calls (`crate::journal`). No caller appends to it.
+    pub fn audit() -> Self {
+        Self(Self::AUDIT.into())
+    }
+
     /// Checks a name as submitted; the empty name is the default log.
     ///
     /// # Errors
@@ -127,6 +135,11 @@ pub fn timestamp(micros: i64) -> pbjson_types::Timestamp {
         // A remainder below 1,000,000 microseconds is below 1,000,000,000 nanoseconds.
         nanos: i32::try_from(micros.rem_euclid(1_000_000) * 1_000).unwrap_or_default(),
     }
+}
+
+/// Microseconds since 1970 as RFC 3339 writes them.
+pub fn rfc3339(micros: i64) -> String {
+    jiff::Timestamp::from_microsecond(micros).map_or_else(|_| micros.to_string(), |time| time.to_string())
 }
 
 /// A protobuf timestamp as microseconds since 1970; finer digits are cut.
