@@ -28,6 +28,7 @@ use crate::{
     grpc::{audit::Audit, catalog::CatalogRpc, query::Queries},
     index,
     ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, rate::Rates, streams::Streams},
+    journal::Journal,
     proof::{recent::Recent, tiles::Tiler},
     query::{Engine, live::Live, token::Tokens},
     retention::Keeper,
@@ -138,6 +139,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         Arc::clone(&metrics),
         sequencers.handle(),
     ));
+    let journal = Arc::new(Journal::new(Arc::clone(&clock), Arc::clone(&metrics)));
+    tokio::spawn(Arc::clone(&journal).run(Arc::clone(&ingest), Arc::clone(&catalog)));
     let drain = CancellationToken::new();
     let (readers, calls) = (TaskTracker::new(), TaskTracker::new());
     let audit = Arc::new(Audit {
@@ -225,6 +228,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     tokio::select! {
         ended = &mut serving => {
             // The listener only ends by itself when it is broken.
+            journal.abandon();
             return ended.unwrap_or(Ok(())).map_err(AppError::from);
         }
         () = async {
@@ -248,16 +252,18 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         // Calls first: they wait for the sequencers, which therefore still run.
         calls.close();
         calls.wait().await;
+        // Queries are told; a client that does not read is cut off with the connection, which it
+        // cannot mistake for the end of its query.
+        readers.close();
+        let _ = timeout(FAREWELL, readers.wait()).await;
+        // Now nobody has anything to tell of any more.
+        journal.drain().await;
         ingest.drain().await;
         // It ends after the step that it is at; a step that is cut off has not been.
         let _ = timeout(FAREWELL, indexing).await;
         let _ = timeout(FAREWELL, kept).await;
         signing.end().await;
         let _ = timeout(FAREWELL, tiling).await;
-        // Queries are told; a client that does not read is cut off with the connection, which it
-        // cannot mistake for the end of its query.
-        readers.close();
-        let _ = timeout(FAREWELL, readers.wait()).await;
         following.abort();
         // Connections end by themselves, but for streams that never do, such as a health watch.
         let _ = timeout(FAREWELL, serving).await;
@@ -266,14 +272,17 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         // A probe's idle connection never ends by itself.
         let _ = timeout(FAREWELL, admin).await;
     };
-    tokio::select! {
-        () = drained => {
-            tracing::info!("drained");
-            Ok(())
-        }
-        () = sleep(config.drain) => Err(AppError::NotDrained),
-        () = stop.end() => Err(AppError::NotDrained),
+    let drained = tokio::select! {
+        () = drained => true,
+        () = sleep(config.drain) => false,
+        () = stop.end() => false,
+    };
+    journal.abandon();
+    if !drained {
+        return Err(AppError::NotDrained);
     }
+    tracing::info!("drained");
+    Ok(())
 }
 
 /// `chancery partition`.

@@ -69,12 +69,17 @@
 //!
 //! Records, leaf hashes and tiles stay as they are: what was signed can be proven for ever.
 //!
+//! # One call through the self-audit
+//!
+//! A handler tells [`journal::Journal::record`] who asked for what and what they were given; its one task appends that
+//! to the log `audit` ([`ingest::own`]), in groups, however long the store is away. What is lost is counted and told.
+//!
 //! # Which module may use which
 //!
 //! `grpc -> {ingest, query, proof, retention, catalog} -> {event, index, tree, note, store} <- store::{sqlite,
-//! postgres}`; `tree` and `note` are pure, and so is `verify`, the auditor's side, which knows only them; `witness` knows them and
-//! `files`. `app` composes and sees everything; `cli` is a client and sees the contract and `verify` only.
-//! `tests/it/layering.rs` checks it.
+//! postgres}`; `journal` stands between `grpc` and `ingest`. `tree` and `note` are pure, and so is `verify`, the
+//! auditor's side, which knows only them; `witness` knows them and `files`. `app` composes and sees everything; `cli`
+//! is a client and sees the contract and `verify` only. `tests/it/layering.rs` checks it.
 pub mod app;
 pub mod auth;
 pub mod catalog;
@@ -86,6 +91,7 @@ pub mod files;
 pub mod grpc;
 pub mod index;
 pub mod ingest;
+pub mod journal;
 pub mod note;
 pub mod proof;
 pub mod proto;

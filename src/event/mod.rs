@@ -28,7 +28,7 @@ use crate::proto::v1::NewEvent;
 
 /// The default log.
 pub const DEFAULT_LOG: &str = "main";
-/// Log of what the server itself was asked.
+/// Name of [`LogName::audit`].
 pub const AUDIT_LOG: &str = "audit";
 
 /// Name of a log: 1 to 64 of `a-z 0-9 - _ .`, beginning with a letter or digit.
@@ -55,12 +55,12 @@ impl LogName {
         Ok(Self(name.into()))
     }
 
-    /// The log of what the server itself was asked.
+    /// The log that tells of calls (`crate::journal`). No caller appends to it.
     pub fn audit() -> Self {
         Self(AUDIT_LOG.into())
     }
 
-    /// Whether it is that of what the server itself was asked.
+    /// Whether it is the one that tells of calls.
     pub fn is_audit(&self) -> bool {
         &*self.0 == AUDIT_LOG
     }
@@ -139,6 +139,11 @@ pub fn timestamp(micros: i64) -> pbjson_types::Timestamp {
         // A remainder below 1,000,000 microseconds is below 1,000,000,000 nanoseconds.
         nanos: i32::try_from(micros.rem_euclid(1_000_000) * 1_000).unwrap_or_default(),
     }
+}
+
+/// Microseconds since 1970 as RFC 3339 writes them.
+pub fn rfc3339(micros: i64) -> String {
+    jiff::Timestamp::from_microsecond(micros).map_or_else(|_| micros.to_string(), |time| time.to_string())
 }
 
 /// A protobuf timestamp as microseconds since 1970; finer digits are cut.

@@ -99,9 +99,11 @@ impl<'a> About<'a> {
     /// Whether a fragment with attributes goes.
     fn takes(&self, fragment: &v1::Event) -> bool {
         let roles = [&fragment.actor, &fragment.subject, &fragment.device].into_iter();
+        // The server writes conditions, in which people are named among others.
+        let own = self.family == Some(Family::Chancery);
         let mut values = fragment.attributes.iter().map(|each| &each.value);
         let names = roles.filter(|role| !role.is_empty()).any(|role| role == self.person)
-            || values.any(|value| value == self.person);
+            || values.any(|value| value == self.person || own && holds(value, self.person));
         // Whoever else acted is another person, whose values stay.
         names || self.is_subject && (self.is_actor || !self.is_of_actor(fragment))
     }

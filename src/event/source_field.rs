@@ -18,8 +18,10 @@ mod number {
     pub const CMS_NOTIFICATION: u32 = 11;
     pub const AS_AUDIT: u32 = 12;
     pub const TOKEN_SERVER: u32 = 13;
+    pub const CHANCERY: u32 = 14;
     pub const CREDENTIAL_VALUES: u32 = 12;
     pub const DETAILS: u32 = 7;
+    pub const OWN_DETAILS: u32 = 2;
     pub const KEY: u32 = 1;
     pub const VALUE: u32 = 2;
 }
@@ -135,8 +137,16 @@ fn taken(family: &mut Family, origin: &Origin) -> Option<(u32, Taken)> {
             };
             Some((number::TOKEN_SERVER, taken?))
         }
-        // The server writes no personal values of its own.
-        Family::Chancery(_) => None,
+        Family::Chancery(event) => {
+            let taken = match origin {
+                Origin::Key(key) => event
+                    .details
+                    .get_mut(key)
+                    .map(|value| Taken::Entry(number::OWN_DETAILS, key.clone(), mem::take(value))),
+                _ => None,
+            };
+            Some((number::CHANCERY, taken?))
+        }
     }
 }
 

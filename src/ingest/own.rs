@@ -1,7 +1,7 @@
 //! Chancery's own events: what was done to a log, told in the log itself.
 //!
 //! They go the way of every other event, through parse, catalog, seal and sequencer, under the producer name that
-//! no caller may use. Callers: `grpc::admin`, retention.
+//! no caller may use. Callers: `grpc::admin`, retention, `journal`.
 use std::{collections::BTreeMap, sync::Arc};
 
 use prost::Message as _;
@@ -29,6 +29,15 @@ pub struct OwnEvent {
     pub r#type: &'static str,
     /// By the keys that the catalog lists for the type.
     pub details: BTreeMap<String, String>,
+}
+
+/// An event, and when what it tells of was.
+pub struct Timed {
+    pub event: OwnEvent,
+    /// Microseconds since 1970.
+    pub at: i64,
+    /// What it has in common with other events, as their correlation id.
+    pub call: Option<Uuid>,
 }
 
 /// Why an own event is not in the log.
@@ -60,28 +69,11 @@ pub async fn append(
     log: &LogName,
     event: OwnEvent,
 ) -> Result<u64, OwnError> {
-    let now = clock.now_micros();
     let code = event.r#type;
-    let new = NewEvent {
-        event_id: id(log, &event).to_string(),
-        occurred_at: Some(timestamp(now)),
-        family: Some(Family::Chancery(ChanceryEvent {
-            r#type: event.r#type.to_owned(),
-            details: event.details,
-        })),
-        ..NewEvent::default()
-    };
-    let bytes = new.encoded_len();
-    let parsed = ParsedEvent::own(new, clock).map_err(|refused| OwnError::Refused(refused.message()))?;
-    let valid = admit(catalog, parsed, &mut Suggestions::default())
-        .map_err(|refused| OwnError::Refused(refused.rejection.message()))?;
-    let producer = Producer::own();
-    let sealed = seal(valid, &Receipt { log, producer: &producer, received_at: now, clock });
-    let admission = ingest.flight.admit(None, bytes, 1).await.map_err(OwnError::NotCommitted)?;
-    let entries = vec![Entry::Event(Arc::new(sealed))];
-    let submission = Arc::new(Submission { producer, mode: Mode::PerEvent, entries });
-    let committed = ingest.submit(log, submission, &admission).await.map_err(OwnError::NotCommitted)?;
-    match committed.verdicts.first() {
+    let timed = Timed { event, at: clock.now_micros(), call: None };
+    let (sealed, bytes) = sealed(catalog, clock, log, &timed).map_err(OwnError::Refused)?;
+    let verdicts = submit(ingest, log, vec![sealed], bytes).await?;
+    match verdicts.first() {
         Some(Verdict::Accepted { position }) => Ok(*position),
         // Another try was made at another time, which is other content; the id says that it is the same event.
         Some(Verdict::Duplicate { position, .. } | Verdict::Conflict { position: Some(position) }) => {
@@ -89,6 +81,71 @@ pub async fn append(
         }
         _ => Err(OwnError::NotCommitted(SubmitError::Unknown)),
     }
+}
+
+/// Appends events of the server's own in their order, and returns which of them the catalog refuses, by number and with
+/// the reason: those are left out. Those that are there already are not appended again.
+///
+/// # Errors
+/// Why none of them is known to be in the log. It can be tried again.
+pub async fn append_all(
+    ingest: &Ingest,
+    catalog: &Catalog,
+    clock: &dyn Clock,
+    log: &LogName,
+    events: &[Timed],
+) -> Result<Vec<(usize, String)>, OwnError> {
+    let (mut entries, mut bytes, mut refused) = (Vec::with_capacity(events.len()), 0, Vec::new());
+    for (at, event) in events.iter().enumerate() {
+        match sealed(catalog, clock, log, event) {
+            Ok((event, size)) => {
+                entries.push(event);
+                bytes += size;
+            }
+            Err(reason) => refused.push((at, reason)),
+        }
+    }
+    if !entries.is_empty() {
+        submit(ingest, log, entries, bytes).await?;
+    }
+    Ok(refused)
+}
+
+/// An event, ready to be appended, and its size; or why it is none.
+fn sealed(
+    catalog: &Catalog,
+    clock: &dyn Clock,
+    log: &LogName,
+    Timed { event, at, call }: &Timed,
+) -> Result<(Entry, usize), String> {
+    let new = NewEvent {
+        event_id: id(log, event).to_string(),
+        occurred_at: Some(timestamp(*at)),
+        correlation_id: call.map(|call| call.to_string()).unwrap_or_default(),
+        family: Some(Family::Chancery(ChanceryEvent {
+            r#type: event.r#type.to_owned(),
+            details: event.details.clone(),
+        })),
+        ..NewEvent::default()
+    };
+    let bytes = new.encoded_len();
+    let parsed = ParsedEvent::own(new, clock).map_err(|refused| refused.message())?;
+    let valid =
+        admit(catalog, parsed, &mut Suggestions::default()).map_err(|refused| refused.rejection.message())?;
+    let receipt = Receipt { log, producer: &Producer::own(), received_at: clock.now_micros(), clock };
+    Ok((Entry::Event(Arc::new(seal(valid, &receipt))), bytes))
+}
+
+async fn submit(
+    ingest: &Ingest,
+    log: &LogName,
+    entries: Vec<Entry>,
+    bytes: usize,
+) -> Result<Vec<Verdict>, OwnError> {
+    let admission = ingest.flight.admit(None, bytes, entries.len()).await.map_err(OwnError::NotCommitted)?;
+    let submission = Arc::new(Submission { producer: Producer::own(), mode: Mode::PerEvent, entries });
+    let committed = ingest.submit(log, submission, &admission).await.map_err(OwnError::NotCommitted)?;
+    Ok(committed.verdicts)
 }
 
 /// The position of an event that was told before, if that is what stands there. What is done because of an event must

@@ -192,7 +192,6 @@ fn row(producer: &Producer, replayed: &Replayed) -> QuarantineKey {
 #[derive(Clone)]
 struct Seen<'a> {
     position: u64,
-    /// Empty where values were erased: see [`Known::is`].
     content_hash: &'a [u8],
     leaf_hash: &'a [u8],
 }
@@ -237,7 +236,7 @@ pub fn plan<'a>(
             // Also for an event that the catalog refuses today: it may be the retry of one that was
             // accepted before the catalog changed, and that one is stored.
             if let Some(seen) = stored.or_else(|| placed_keys.get(&key).cloned()) {
-                verdicts.push(match seen.content_hash.is_empty() || seen.content_hash == content_hash {
+                verdicts.push(match Known::same(seen.content_hash, content_hash) {
                     true => {
                         plan.released.extend(row);
                         Verdict::Duplicate { position: seen.position, leaf_hash: seen.leaf_hash.to_vec() }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     event::LogName,
-    store::{Store, StoreError, TILE_BYTES, Trees},
+    store::{Store, StoreError, TILE_BYTES, TreeReads},
     tree::{HASH_BYTES, Hash, TreeHead},
 };
 
@@ -152,7 +152,7 @@ impl Prover {
 /// Answers a question from what is stored. An answer whose parts do not go together is an error: a damaged
 /// tile must not make a wrong proof.
 pub(super) async fn answer<Q: Question + Sync>(
-    trees: &dyn Trees,
+    trees: &dyn TreeReads,
     log: &LogName,
     question: &Q,
 ) -> Result<Q::Answer, ProofError> {
@@ -183,7 +183,7 @@ pub(super) async fn answer<Q: Question + Sync>(
 /// Hashes that follow each other in the tiles of a level, of which none is in a stored tile. `room` is for those
 /// that are read in the place of tiles.
 fn run<'a>(
-    trees: &'a dyn Trees,
+    trees: &'a dyn TreeReads,
     log: &'a LogName,
     level: u8,
     hashes: Range<u64>,

@@ -15,16 +15,16 @@ use super::{
 };
 use crate::{
     event::LogName,
-    store::Trees,
+    store::TreeReads,
     tree::{Frontier, Hash, TreeHead},
 };
 
-fn ask<Q: Question + Sync>(trees: &dyn Trees, question: &Q) -> Result<Q::Answer, ProofError> {
+fn ask<Q: Question + Sync>(trees: &dyn TreeReads, question: &Q) -> Result<Q::Answer, ProofError> {
     let log = LogName::parse("main").expect("a log");
     answer(trees, &log, question).now_or_never().expect("nothing here is waited for")
 }
 
-fn get<Q: Question + Sync>(trees: &dyn Trees, question: &Q) -> Q::Answer {
+fn get<Q: Question + Sync>(trees: &dyn TreeReads, question: &Q) -> Q::Answer {
     ask(trees, question).expect("an answer")
 }
 

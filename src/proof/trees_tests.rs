@@ -10,7 +10,7 @@ use tlog_tiles::tile::Tile;
 use super::nodes::Place;
 use crate::{
     event::{LogName, leaf_hash},
-    store::{NewTile, StoreError, StoredCheckpoint, Trees, WantedCheckpoint},
+    store::{StoreError, TreeReads},
     tree::Hash,
 };
 
@@ -59,19 +59,11 @@ impl Numbered {
 }
 
 #[async_trait]
-impl Trees for Numbered {
-    async fn logs(&self) -> Result<Vec<(LogName, u64)>, StoreError> {
-        unreachable!("no proof asks for it")
-    }
-
+impl TreeReads for Numbered {
     async fn leaf_hashes(&self, _log: &LogName, positions: Range<u64>) -> Result<Vec<Hash>, StoreError> {
         self.statements.fetch_add(1, Ordering::Relaxed);
         assert!(positions.start >= self.pruned, "{positions:?} are gone");
         Ok(self.run(0, positions))
-    }
-
-    async fn full_tiles(&self, _log: &LogName, _level: u8) -> Result<u64, StoreError> {
-        unreachable!("no proof asks for it")
     }
 
     async fn tiles(&self, _log: &LogName, wanted: &[Place]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
@@ -106,34 +98,5 @@ impl Trees for Numbered {
             root[0] ^= 1;
         }
         Ok(roots)
-    }
-
-    async fn add_tiles(&self, _log: &LogName, _tiles: &[NewTile]) -> Result<(), StoreError> {
-        unreachable!("no proof writes")
-    }
-
-    async fn checkpoint(
-        &self,
-        _log: &LogName,
-        _wanted: WantedCheckpoint,
-    ) -> Result<Option<StoredCheckpoint>, StoreError> {
-        unreachable!("no proof asks for it")
-    }
-
-    async fn add_checkpoint(
-        &self,
-        _log: &LogName,
-        _checkpoint: &StoredCheckpoint,
-    ) -> Result<bool, StoreError> {
-        unreachable!("no proof writes")
-    }
-
-    async fn replace_checkpoint(
-        &self,
-        _log: &LogName,
-        _checkpoint: &StoredCheckpoint,
-        _former_note: &str,
-    ) -> Result<bool, StoreError> {
-        unreachable!("no proof writes")
     }
 }

@@ -10,7 +10,7 @@ use tlog_tiles::tile::Tile;
 use super::nodes::Place;
 use crate::{
     event::{LogName, leaf_hash},
-    store::{NewTile, StoreError, StoredCheckpoint, Trees, WantedCheckpoint},
+    store::{StoreError, TreeReads},
     tree::Hash,
 };
 
@@ -40,19 +40,11 @@ impl Uniform {
 }
 
 #[async_trait]
-impl Trees for Uniform {
-    async fn logs(&self) -> Result<Vec<(LogName, u64)>, StoreError> {
-        unreachable!("no proof asks for it")
-    }
-
+impl TreeReads for Uniform {
     async fn leaf_hashes(&self, _log: &LogName, positions: Range<u64>) -> Result<Vec<Hash>, StoreError> {
         self.statements.fetch_add(1, Ordering::Relaxed);
         assert!(positions.start >= self.size >> 8 << 8, "{positions:?} are in a tile");
         Ok(self.run(0, &positions))
-    }
-
-    async fn full_tiles(&self, _log: &LogName, _level: u8) -> Result<u64, StoreError> {
-        unreachable!("no proof asks for it")
     }
 
     async fn tiles(&self, _log: &LogName, wanted: &[Place]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
@@ -72,34 +64,5 @@ impl Trees for Uniform {
     ) -> Result<Vec<Hash>, StoreError> {
         self.statements.fetch_add(1, Ordering::Relaxed);
         Ok(self.run(level + 1, &tiles))
-    }
-
-    async fn add_tiles(&self, _log: &LogName, _tiles: &[NewTile]) -> Result<(), StoreError> {
-        unreachable!("no proof writes")
-    }
-
-    async fn checkpoint(
-        &self,
-        _log: &LogName,
-        _wanted: WantedCheckpoint,
-    ) -> Result<Option<StoredCheckpoint>, StoreError> {
-        unreachable!("no proof asks for it")
-    }
-
-    async fn add_checkpoint(
-        &self,
-        _log: &LogName,
-        _checkpoint: &StoredCheckpoint,
-    ) -> Result<bool, StoreError> {
-        unreachable!("no proof writes")
-    }
-
-    async fn replace_checkpoint(
-        &self,
-        _log: &LogName,
-        _checkpoint: &StoredCheckpoint,
-        _former_note: &str,
-    ) -> Result<bool, StoreError> {
-        unreachable!("no proof writes")
     }
 }

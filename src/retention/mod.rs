@@ -17,7 +17,6 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use policy::{Due, Policy};
-use sha2::{Digest as _, Sha256};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep},
@@ -103,6 +102,21 @@ pub struct Asked<'a> {
     pub reason: &'a str,
 }
 
+impl Asked<'_> {
+    /// Nobody did.
+    const BY_ITSELF: Asked<'static> = Asked { by: "chancery", reason: "as configured" };
+}
+
+/// What [`Keeper::run`] knows of the beginning of a log.
+#[derive(Default)]
+struct Beginning {
+    oldest: u64,
+    /// When it was made sure that the log tells of it.
+    told: Option<Instant>,
+    /// What is below is gone.
+    dropped: bool,
+}
+
 /// When the newest event of each family of a partition was received. `None`: it has a family that is not known.
 type Newest = Option<Vec<(Family, i64)>>;
 /// By log and first position.
@@ -125,16 +139,15 @@ impl Keeper {
     /// Applies every policy now and then, until it is stopped.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut applied: Option<Instant> = None;
-        let mut begins: HashMap<LogName, (u64, Instant)> = HashMap::new();
-        let mut told: HashMap<LogName, u64> = HashMap::new();
+        let mut begins: HashMap<LogName, Beginning> = HashMap::new();
         while !self.policies.is_empty() && !stop.is_cancelled() {
             let due = applied.is_none_or(|at| at.elapsed() >= APPLY);
             for log in self.policies.keys() {
                 let done = async {
                     if due {
-                        self.apply(log, &Asked { by: "chancery", reason: "as configured" }).await?;
+                        self.apply(log, &Asked::BY_ITSELF).await?;
                     }
-                    self.settle(log, &mut told, &mut begins).await
+                    self.settle(log, begins.entry(log.clone()).or_default()).await
                 };
                 if let Err(error) = done.await {
                     tracing::warn!(%log, %error, "retention is tried again");
@@ -152,22 +165,22 @@ impl Keeper {
 
     /// Tells of what was removed and was not told of, and drops what has been below the beginning of a log for long
     /// enough.
-    async fn settle(
-        &self,
-        log: &LogName,
-        told: &mut HashMap<LogName, u64>,
-        begins: &mut HashMap<LogName, (u64, Instant)>,
-    ) -> Result<(), RetentionError> {
+    async fn settle(&self, log: &LogName, begins: &mut Beginning) -> Result<(), RetentionError> {
         let Extent { oldest, .. } = self.store.extent(log).await?;
-        if oldest > 0 && told.get(log) != Some(&oldest) {
-            self.tell(log, oldest, None, &Asked { by: "chancery", reason: "as configured" }).await?;
-            told.insert(log.clone(), oldest);
+        if oldest != begins.oldest {
+            *begins = Beginning { oldest, ..Beginning::default() };
         }
-        let (seen, since) = *begins.entry(log.clone()).or_insert((0, Instant::now()));
-        if oldest != seen {
-            begins.insert(log.clone(), (oldest, Instant::now()));
-        } else if oldest > 0 && since.elapsed() >= GRACE {
-            self.store.drop_removed(log, oldest).await?;
+        match begins.told {
+            _ if oldest == 0 || begins.dropped => {}
+            None => {
+                self.tell(log, oldest, None, &Asked::BY_ITSELF).await?;
+                begins.told = Some(Instant::now());
+            }
+            Some(at) if at.elapsed() >= GRACE => {
+                self.store.drop_removed(log, oldest).await?;
+                begins.dropped = true;
+            }
+            Some(_) => {}
         }
         Ok(())
     }
@@ -298,16 +311,12 @@ impl Keeper {
             ("root_hash", checkpoint.as_ref().map(|checkpoint| STANDARD.encode(checkpoint.tree.root))),
         ];
         let details = details.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
-        let event =
-            OwnEvent { event_id: id(log, oldest), r#type: "RETENTION_APPLIED", details: details.collect() };
+        // Every try of every replica makes the same id of a boundary.
+        let event = OwnEvent {
+            event_id: Uuid::from_u128(oldest.into()),
+            r#type: "RETENTION_APPLIED",
+            details: details.collect(),
+        };
         Ok(own::append(&self.ingest, &self.catalog, self.clock.as_ref(), log, event).await?)
     }
-}
-
-/// The id of the event about a boundary: every try of every replica makes the same.
-fn id(log: &LogName, boundary: u64) -> Uuid {
-    let hash = Sha256::digest(format!("retention of {log} below {boundary}"));
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }

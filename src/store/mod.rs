@@ -39,7 +39,7 @@ pub use quarantine::{
     Discard, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow,
 };
 pub use retention::{Extent, Hold, Marked, Retention};
-pub use tree::{NewTile, StoredCheckpoint, TILE_BYTES, Trees, WantedCheckpoint};
+pub use tree::{NewTile, StoredCheckpoint, TILE_BYTES, TreeReads, Trees, WantedCheckpoint};
 pub use url::StoreUrl;
 use uuid::Uuid;
 
@@ -98,7 +98,12 @@ impl Known {
     /// Whether an event of this content is the stored one. Of an event whose personal values were erased nothing
     /// is left to compare with, because they could be guessed from it; its id tells.
     pub fn is(&self, content_hash: &[u8]) -> bool {
-        self.content_hash.is_empty() || self.content_hash == content_hash
+        Self::same(&self.content_hash, content_hash)
+    }
+
+    /// The same, of a stored content hash.
+    pub fn same(stored: &[u8], content_hash: &[u8]) -> bool {
+        stored.is_empty() || stored == content_hash
     }
 }
 

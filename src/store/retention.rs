@@ -8,7 +8,7 @@ use std::ops::Range;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{LogName, StoreError};
+use super::{LogName, StoreError, from_sql};
 
 /// The positions of a log that can be read.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -29,6 +29,24 @@ pub struct Hold {
     pub placed_by: String,
     /// When and by whom it was released.
     pub released: Option<(i64, String)>,
+}
+
+impl Extent {
+    /// From the columns of a log's head; of no head, nothing.
+    pub(super) fn of(row: Option<(i64, i64)>) -> Result<Self, StoreError> {
+        let (oldest, size) = row.unwrap_or_default();
+        Ok(Self { oldest: from_sql(oldest)?, size: from_sql(size)? })
+    }
+}
+
+/// Columns of a hold: id, reason, when and by whom it was placed, when and by whom it was released.
+pub(super) type HoldColumns = (Uuid, String, i64, String, Option<i64>, Option<String>);
+
+impl Hold {
+    /// From its columns.
+    pub(super) fn of((id, reason, placed_at, placed_by, at, by): HoldColumns) -> Self {
+        Self { id, reason, placed_at, placed_by, released: at.map(|at| (at, by.unwrap_or_default())) }
+    }
 }
 
 /// Whether a log begins later now.

@@ -51,20 +51,25 @@ pub enum WantedCheckpoint {
     Exactly(u64),
 }
 
-/// Tiles and checkpoints. Every write is one statement, and as durable as an append.
+/// What proofs are made of.
 #[async_trait]
-pub trait Trees: Send + Sync {
-    /// Every log with events, and the size of its tree.
-    async fn logs(&self) -> Result<Vec<(LogName, u64)>, StoreError>;
+pub trait TreeReads: Send + Sync {
     /// The leaf hashes of these positions, in their order, of which none may be missing.
     async fn leaf_hashes(&self, log: &LogName, positions: Range<u64>) -> Result<Vec<Hash>, StoreError>;
-    /// Number of full tiles of a level, which are written in order.
-    async fn full_tiles(&self, log: &LogName, level: u8) -> Result<u64, StoreError>;
     /// The hashes of tiles, by level and number; `None` for those that are not there.
     async fn tiles(&self, log: &LogName, wanted: &[(u8, u64)]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
     /// The roots of tiles, in their order: fewer where the last ones are not written yet. Reads none of their
     /// hashes.
     async fn tile_roots(&self, log: &LogName, level: u8, tiles: Range<u64>) -> Result<Vec<Hash>, StoreError>;
+}
+
+/// Tiles and checkpoints. Every write is one statement, and as durable as an append.
+#[async_trait]
+pub trait Trees: TreeReads {
+    /// Every log with events, and the size of its tree.
+    async fn logs(&self) -> Result<Vec<(LogName, u64)>, StoreError>;
+    /// Number of full tiles of a level, which are written in order.
+    async fn full_tiles(&self, log: &LogName, level: u8) -> Result<u64, StoreError>;
     /// Keeps tiles. Those that are there already stay as they are.
     async fn add_tiles(&self, log: &LogName, tiles: &[NewTile]) -> Result<(), StoreError>;
     /// A checkpoint, when there is one.

@@ -7,7 +7,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{checkpoints::CheckpointMetrics, producers::ProducerMetrics};
+use super::{checkpoints::CheckpointMetrics, producers::ProducerMetrics, self_audit::SelfAuditMetrics};
 
 /// What became of a submitted event. Received = the sum over all of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
@@ -95,6 +95,8 @@ pub struct Metrics {
     pub checkpoints: CheckpointMetrics,
     /// Of single producers.
     pub producers: ProducerMetrics,
+    /// Of the journal.
+    pub self_audit: SelfAuditMetrics,
 }
 
 impl Default for Metrics {
@@ -151,6 +153,7 @@ impl Default for Metrics {
         );
         let checkpoints = CheckpointMetrics::new(&mut registry);
         let producers = ProducerMetrics::new(&mut registry);
+        let self_audit = SelfAuditMetrics::new(&mut registry);
         Self {
             registry,
             received,
@@ -166,6 +169,7 @@ impl Default for Metrics {
             removed,
             checkpoints,
             producers,
+            self_audit,
         }
     }
 }

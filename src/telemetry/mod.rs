@@ -2,12 +2,14 @@
 mod checkpoints;
 mod metrics;
 mod producers;
+mod self_audit;
 
 use std::{io::IsTerminal as _, str::FromStr};
 
 pub use checkpoints::WitnessFailure;
 pub use metrics::{Metrics, Outcome, QueryThrottle, Throttle};
 pub use producers::MOST_LABELS;
+pub use self_audit::LostTo;
 use tracing_subscriber::{
     EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };

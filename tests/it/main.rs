@@ -75,6 +75,7 @@ mod retention;
 mod round_trip;
 mod secrets;
 mod seeds;
+mod self_audit;
 mod severity_filled;
 mod signing_crash;
 mod signing_doubt;

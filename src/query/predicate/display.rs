@@ -1,10 +1,10 @@
 //! The tree in the filter language, with parentheses wherever two kinds of joints meet, so that nobody has to
 //! know what binds tighter. Parsed again it is the same condition, as long as it stays within the limits of an
 //! expression.
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use super::{NumberColumn, Predicate, enum_name};
-use crate::event::timestamp;
+use crate::event::rfc3339;
 
 /// Positions begin at 0.
 const EVERY_EVENT: &str = "position >= 0";
@@ -142,15 +142,5 @@ fn numeral(column: NumberColumn, number: i64) -> String {
     if !column.is_time() {
         return number.to_string();
     }
-    let time = timestamp(number);
-    let mut text = String::from("\"");
-    match jiff::Timestamp::new(time.seconds, time.nanos) {
-        Ok(time) => {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{time}");
-        }
-        Err(_) => text.push_str(&number.to_string()),
-    }
-    text.push('"');
-    text
+    format!("\"{}\"", rfc3339(number))
 }

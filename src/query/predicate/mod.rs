@@ -8,6 +8,7 @@ mod expression;
 mod filter;
 mod matches;
 mod source;
+mod told;
 mod value;
 
 pub use matches::{Row, SEARCHED};

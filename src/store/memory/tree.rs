@@ -4,21 +4,13 @@ use std::ops::Range;
 use async_trait::async_trait;
 
 use super::{
-    super::{NewTile, StoredCheckpoint, Trees, WantedCheckpoint},
+    super::{NewTile, StoredCheckpoint, TreeReads, Trees, WantedCheckpoint},
     Hash, LogName, MemoryStore, StoreError, readers_only,
 };
 
 #[async_trait]
-impl Trees for MemoryStore {
-    async fn logs(&self) -> Result<Vec<(LogName, u64)>, StoreError> {
-        readers_only()
-    }
-
+impl TreeReads for MemoryStore {
     async fn leaf_hashes(&self, _log: &LogName, _positions: Range<u64>) -> Result<Vec<Hash>, StoreError> {
-        readers_only()
-    }
-
-    async fn full_tiles(&self, _log: &LogName, _level: u8) -> Result<u64, StoreError> {
         readers_only()
     }
 
@@ -32,6 +24,17 @@ impl Trees for MemoryStore {
         _level: u8,
         _tiles: Range<u64>,
     ) -> Result<Vec<Hash>, StoreError> {
+        readers_only()
+    }
+}
+
+#[async_trait]
+impl Trees for MemoryStore {
+    async fn logs(&self) -> Result<Vec<(LogName, u64)>, StoreError> {
+        readers_only()
+    }
+
+    async fn full_tiles(&self, _log: &LogName, _level: u8) -> Result<u64, StoreError> {
         readers_only()
     }
 

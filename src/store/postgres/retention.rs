@@ -6,7 +6,10 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::{
-    super::{Extent, Hold, LogName, Marked, Retention, StoreError, broken, from_sql, to_sql},
+    super::{
+        Extent, Hold, LogName, Marked, Retention, StoreError, broken, from_sql, retention::HoldColumns,
+        to_sql,
+    },
     PostgresStore, append, failed, partitions, within,
 };
 use crate::index::segment::HOUR;
@@ -70,11 +73,7 @@ impl PostgresStore {
 impl Retention for PostgresStore {
     async fn extent(&self, log: &LogName) -> Result<Extent, StoreError> {
         let query = sqlx::query_as(include_str!("extent.sql")).bind(log.as_str());
-        let row: Option<(i64, i64)> = within(query.fetch_optional(&self.readers)).await?;
-        row.map_or_else(
-            || Ok(Extent::default()),
-            |(oldest, size)| Ok(Extent { oldest: from_sql(oldest)?, size: from_sql(size)? }),
-        )
+        Extent::of(within(query.fetch_optional(&self.readers)).await?)
     }
 
     async fn partition_bits(&self, log: &LogName) -> Result<Option<u32>, StoreError> {
@@ -169,21 +168,9 @@ impl Retention for PostgresStore {
     }
 
     async fn holds(&self, log: &LogName) -> Result<Vec<Hold>, StoreError> {
-        let query = sqlx::query(include_str!("holds.sql")).bind(log.as_str());
-        let rows = within(query.fetch_all(&self.readers)).await?;
-        rows.iter()
-            .map(|row| {
-                let released: Option<i64> = row.try_get(4).map_err(failed)?;
-                let by: Option<String> = row.try_get(5).map_err(failed)?;
-                Ok(Hold {
-                    id: row.try_get(0).map_err(failed)?,
-                    reason: row.try_get(1).map_err(failed)?,
-                    placed_at: row.try_get(2).map_err(failed)?,
-                    placed_by: row.try_get(3).map_err(failed)?,
-                    released: released.map(|at| (at, by.unwrap_or_default())),
-                })
-            })
-            .collect()
+        let query = sqlx::query_as(include_str!("holds.sql")).bind(log.as_str());
+        let rows: Vec<HoldColumns> = within(query.fetch_all(&self.readers)).await?;
+        Ok(rows.into_iter().map(Hold::of).collect())
     }
 
     async fn place_hold(&self, log: &LogName, hold: &Hold) -> Result<(), StoreError> {

@@ -2,11 +2,11 @@
 use std::ops::Range;
 
 use async_trait::async_trait;
-use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::{
-    super::{Extent, Hold, LogName, Marked, Retention, StoreError, broken, from_sql, to_sql},
+    super::{Extent, Hold, LogName, Marked, Retention, StoreError, broken, retention::HoldColumns, to_sql},
     SqliteStore, failed, options, within,
 };
 use crate::index::segment::HOUR;
@@ -79,11 +79,7 @@ async fn step(
 impl Retention for SqliteStore {
     async fn extent(&self, log: &LogName) -> Result<Extent, StoreError> {
         let query = sqlx::query_as(include_str!("extent.sql")).bind(log.as_str());
-        let row: Option<(i64, i64)> = within(query.fetch_optional(&self.readers)).await?;
-        row.map_or_else(
-            || Ok(Extent::default()),
-            |(oldest, size)| Ok(Extent { oldest: from_sql(oldest)?, size: from_sql(size)? }),
-        )
+        Extent::of(within(query.fetch_optional(&self.readers)).await?)
     }
 
     async fn partition_bits(&self, log: &LogName) -> Result<Option<u32>, StoreError> {
@@ -157,22 +153,9 @@ impl Retention for SqliteStore {
     }
 
     async fn holds(&self, log: &LogName) -> Result<Vec<Hold>, StoreError> {
-        let query = sqlx::query(include_str!("holds.sql")).bind(log.as_str());
-        let rows = within(query.fetch_all(&self.readers)).await?;
-        rows.iter()
-            .map(|row| {
-                let id: Vec<u8> = row.try_get(0).map_err(failed)?;
-                let released: Option<i64> = row.try_get(4).map_err(failed)?;
-                let by: Option<String> = row.try_get(5).map_err(failed)?;
-                Ok(Hold {
-                    id: Uuid::from_slice(&id).map_err(broken)?,
-                    reason: row.try_get(1).map_err(failed)?,
-                    placed_at: row.try_get(2).map_err(failed)?,
-                    placed_by: row.try_get(3).map_err(failed)?,
-                    released: released.map(|at| (at, by.unwrap_or_default())),
-                })
-            })
-            .collect()
+        let query = sqlx::query_as(include_str!("holds.sql")).bind(log.as_str());
+        let rows: Vec<HoldColumns> = within(query.fetch_all(&self.readers)).await?;
+        Ok(rows.into_iter().map(Hold::of).collect())
     }
 
     async fn place_hold(&self, log: &LogName, hold: &Hold) -> Result<(), StoreError> {

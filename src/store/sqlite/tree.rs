@@ -9,7 +9,7 @@ use sqlx::{
 
 use super::{
     super::{
-        LogName, NewTile, StoreError, StoredCheckpoint, Trees, WantedCheckpoint, broken, from_sql,
+        LogName, NewTile, StoreError, StoredCheckpoint, TreeReads, Trees, WantedCheckpoint, broken, from_sql,
         hash_from_sql, to_sql,
         tree::{hashes_of, hashes_of_run},
     },
@@ -31,26 +31,13 @@ impl SqliteStore {
 }
 
 #[async_trait]
-impl Trees for SqliteStore {
-    async fn logs(&self) -> Result<Vec<(LogName, u64)>, StoreError> {
-        let query = sqlx::query_as(include_str!("logs.sql"));
-        let rows: Vec<(String, i64)> = within(query.fetch_all(&self.readers)).await?;
-        rows.iter().map(|(log, size)| Ok((LogName::parse(log).map_err(broken)?, from_sql(*size)?))).collect()
-    }
-
+impl TreeReads for SqliteStore {
     async fn leaf_hashes(&self, log: &LogName, positions: Range<u64>) -> Result<Vec<Hash>, StoreError> {
         let read = async {
             let mut connection = self.readers.acquire().await.map_err(failed)?;
             append::leaf_hashes(&mut connection, log.as_str(), positions).await
         };
         within(async { Ok(read.await) }).await?
-    }
-
-    async fn full_tiles(&self, log: &LogName, level: u8) -> Result<u64, StoreError> {
-        let query =
-            sqlx::query_scalar(include_str!("full_tiles.sql")).bind(log.as_str()).bind(i64::from(level));
-        let tiles: Option<i64> = within(query.fetch_optional(&self.readers)).await?;
-        from_sql(tiles.unwrap_or(0))
     }
 
     async fn tiles(&self, log: &LogName, wanted: &[(u8, u64)]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
@@ -69,6 +56,22 @@ impl Trees for SqliteStore {
             .bind(to_sql(tiles.end));
         let roots: Vec<(i64, Vec<u8>)> = within(query.fetch_all(&self.readers)).await?;
         hashes_of_run(level, &tiles, &roots)
+    }
+}
+
+#[async_trait]
+impl Trees for SqliteStore {
+    async fn logs(&self) -> Result<Vec<(LogName, u64)>, StoreError> {
+        let query = sqlx::query_as(include_str!("logs.sql"));
+        let rows: Vec<(String, i64)> = within(query.fetch_all(&self.readers)).await?;
+        rows.iter().map(|(log, size)| Ok((LogName::parse(log).map_err(broken)?, from_sql(*size)?))).collect()
+    }
+
+    async fn full_tiles(&self, log: &LogName, level: u8) -> Result<u64, StoreError> {
+        let query =
+            sqlx::query_scalar(include_str!("full_tiles.sql")).bind(log.as_str()).bind(i64::from(level));
+        let tiles: Option<i64> = within(query.fetch_optional(&self.readers)).await?;
+        from_sql(tiles.unwrap_or(0))
     }
 
     async fn add_tiles(&self, log: &LogName, tiles: &[NewTile]) -> Result<(), StoreError> {
