@@ -1,0 +1,4 @@
+//! Who a caller is.
+mod certificate;
+
+pub use certificate::{Certificate, Unreadable};
