@@ -32,7 +32,7 @@ use crate::{
     proof::{recent::Recent, tiles::Tiler},
     query::{Engine, live::Live, token::Tokens},
     retention::Keeper,
-    server::{self, ServeError, admin},
+    server::{self, ServeError, admin, listener},
     store::{self, Store, StoreError, StoreUrl},
     telemetry::{self, Metrics},
 };
@@ -216,13 +216,19 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         "serving"
     );
     let signing = signing.start();
+    let listening = listener::Settings {
+        tls: None,
+        limits: listener::Limits::DEFAULT,
+        metrics: Arc::clone(&audit.metrics),
+    };
     let mut serving = tokio::spawn(server::serve_grpc(
         grpc,
+        listening,
         Arc::clone(&audit),
         CatalogRpc { catalog },
         keeper,
         health.clone(),
-        drain.clone().cancelled_owned(),
+        drain.clone(),
     ));
 
     tokio::select! {

@@ -288,6 +288,14 @@ pub fn draining() -> Status {
     unavailable(reason(SubmitError::Draining), "the server is shutting down")
 }
 
+/// The connection has been open for as long as one may be; what is asked for goes on over another one.
+pub fn connection_aged() -> Status {
+    unavailable(
+        "CONNECTION_AGE",
+        "the connection is too old: go on over a new one, a query with its last resume token",
+    )
+}
+
 /// There is no such thing.
 pub fn not_found(reason: &str, message: impl Into<String>, nearest: &[String]) -> Status {
     let mut metadata = HashMap::new();

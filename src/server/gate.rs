@@ -8,14 +8,14 @@ use std::{
 };
 
 use http::{Request, Response};
-use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
+use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt as _;
 use tower::{Layer, Service};
 
-use super::tenure::Tenure;
+use super::{listener::Peer, tenure::Tenure};
 use crate::{
     auth::{
-        Authenticator, Caller, Credentials,
+        Access, Authenticator, Caller, Credentials,
         rules::{self, Rule},
     },
     grpc::status,
@@ -70,11 +70,17 @@ where
             let Some((method, rule)) = rules::of(request.uri().path()) else {
                 return Ok(status::unknown_method().into_http());
             };
+            let peer = request.extensions().get::<Peer>().cloned();
             if rule == Rule::Anyone {
+                // Where everybody may do everything nobody is a stranger.
+                if let (Access::Open, Some(peer)) = (authenticator.current().as_ref(), &peer) {
+                    peer.vouch();
+                }
                 return inner.call(request).await;
             }
-            let address = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
-            let credentials = Credentials { headers: request.headers(), certificate: None };
+            let address = peer.as_ref().map(|peer| peer.address);
+            let certificate = peer.as_ref().and_then(|peer| peer.certificate.as_deref());
+            let credentials = Credentials { headers: request.headers(), certificate };
             let caller = match authenticator.authenticate(credentials) {
                 Ok(caller) => Arc::new(Caller { address, ..caller }),
                 Err(refused) => {
@@ -82,6 +88,9 @@ where
                     return Ok(status::unauthenticated(&refused).into_http());
                 }
             };
+            if let Some(peer) = &peer {
+                peer.vouch();
+            }
             if let Rule::Roles(roles) = rule
                 && !roles.iter().any(|role| caller.is(*role))
             {
@@ -90,8 +99,9 @@ where
                 return Ok(refusal.into_http());
             }
             request.extensions_mut().insert(Arc::clone(&caller));
-            let tenure =
-                Tenure::new(authenticator.access(), Arc::clone(&caller), authenticator.left(&caller));
+            let aged = peer.map(|peer| peer.ends_at);
+            let left = authenticator.left(&caller);
+            let tenure = Tenure::new(authenticator.access(), Arc::clone(&caller), left, aged);
             let answer = inner.call(request).await?;
             if let Some(refusal) = refusal(&answer) {
                 denied(method, &caller, &refusal);

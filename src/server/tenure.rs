@@ -1,10 +1,11 @@
-//! How long an answer may last: until its caller's credential ends, or what the caller may do changes. A stream ends
-//! then with a status, and its client comes back as what it is by now.
+//! How long an answer may last: until its caller's credential ends, what the caller may do changes, or its connection is
+//! old enough. A stream ends then with a status that says so, and its client comes back as what it is by now; without
+//! that a query that follows for ever would keep for ever what it was let in with.
 use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -26,53 +27,76 @@ use crate::{
 pub struct Tenure {
     access: watch::Receiver<Arc<Access>>,
     caller: Arc<Caller>,
-    ends: Option<Instant>,
+    /// When the credential ends.
+    expires: Option<Instant>,
+    /// When the connection is old enough.
+    aged: Option<Instant>,
 }
 
 impl Tenure {
-    /// From now on, for as long as the credential lasts.
-    pub fn new(access: watch::Receiver<Arc<Access>>, caller: Arc<Caller>, left: Option<Duration>) -> Self {
-        let ends = left.and_then(|left| Instant::now().checked_add(left));
-        Self { access, caller, ends }
+    /// From now on. `left` is how long the credential lasts.
+    pub fn new(
+        access: watch::Receiver<Arc<Access>>,
+        caller: Arc<Caller>,
+        left: Option<Duration>,
+        aged: Option<Instant>,
+    ) -> Self {
+        let expires = left.and_then(|left| Instant::now().checked_add(left));
+        Self { access, caller, expires, aged }
     }
 
     /// A body that lasts no longer.
     pub fn over(self, body: Body) -> Body {
-        Body::new(Bounded { body, tenure: Some(self), ended: None })
+        Body::new(Bounded { body, tenure: self, wakes: None, is_over: false })
     }
 
-    /// Waits for the end.
-    async fn ended(mut self) -> Status {
-        let expired = async {
-            match self.ends {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        let (access, caller) = (&mut self.access, &self.caller);
-        let changed = async {
-            // The sender lives as long as the server.
-            while access.changed().await.is_ok() {
-                let still = access.borrow_and_update().still(&caller.identity, &caller.grants);
-                if !still {
-                    return;
-                }
-            }
-            std::future::pending().await
-        };
-        tokio::select! {
-            () = expired => status::credential_expired(),
-            () = changed => status::access_changed(),
+    /// Why it is over, if it is.
+    fn ended(&mut self) -> Option<Status> {
+        let now = Instant::now();
+        if self.expires.is_some_and(|at| at <= now) {
+            return Some(status::credential_expired());
         }
+        if self.aged.is_some_and(|at| at <= now) {
+            return Some(status::connection_aged());
+        }
+        if self.access.has_changed().unwrap_or(false) {
+            let access = self.access.borrow_and_update();
+            if !access.still(&self.caller.identity, &self.caller.grants) {
+                return Some(status::access_changed());
+            }
+        }
+        None
+    }
+
+    /// Waits until it may be over.
+    fn wakes(&self) -> Wakes {
+        let mut access = self.access.clone();
+        let at = self.expires.into_iter().chain(self.aged).min();
+        Box::pin(async move {
+            let time = async {
+                match at {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = time => {}
+                // Without a sender the server has ended.
+                _ = access.changed() => {}
+            }
+        })
     }
 }
+
+type Wakes = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// An answer's body.
 struct Bounded {
     body: Body,
-    /// Until the body first has to be waited for: most never have.
-    tenure: Option<Tenure>,
-    ended: Option<Pin<Box<dyn Future<Output = Status> + Send>>>,
+    tenure: Tenure,
+    /// Only once there is something to wait for: most answers are there at once.
+    wakes: Option<Wakes>,
+    is_over: bool,
 }
 
 impl http_body::Body for Bounded {
@@ -84,41 +108,128 @@ impl http_body::Body for Bounded {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
-        if let Some(ended) = &mut this.ended
-            && let Poll::Ready(status) = ended.as_mut().poll(context)
-        {
-            return Poll::Ready(this.end(&status));
-        }
-        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
-            return Poll::Ready(frame);
-        }
-        if let Some(tenure) = this.tenure.take() {
-            let mut ended = Box::pin(tenure.ended());
-            if let Poll::Ready(status) = ended.as_mut().poll(context) {
-                return Poll::Ready(this.end(&status));
+        loop {
+            if this.is_over {
+                return Poll::Ready(None);
             }
-            this.ended = Some(ended);
+            if let Some(status) = this.tenure.ended() {
+                this.is_over = true;
+                // Whatever fed it ends with it.
+                this.body = Body::empty();
+                let mut trailers = HeaderMap::new();
+                let ended = status.add_header(&mut trailers);
+                return Poll::Ready(Some(ended.map(|()| Frame::trailers(trailers))));
+            }
+            let frame = Pin::new(&mut this.body).poll_frame(context);
+            if frame.is_ready() {
+                return frame;
+            }
+            let tenure = &this.tenure;
+            ready!(this.wakes.get_or_insert_with(|| tenure.wakes()).as_mut().poll(context));
+            this.wakes = None;
         }
-        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.is_over || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        // What is over ends sooner than the body says.
+        SizeHint::default()
     }
 }
 
-impl Bounded {
-    /// The last frame; the handler behind hears that nobody waits any more.
-    fn end(&mut self, status: &Status) -> Option<Result<Frame<Bytes>, Status>> {
-        (self.body, self.ended) = (Body::empty(), None);
-        let mut trailers = HeaderMap::new();
-        match status.add_header(&mut trailers) {
-            Ok(()) => Some(Ok(Frame::trailers(trailers))),
-            Err(status) => Some(Err(status)),
+#[cfg(test)]
+mod tests {
+    use http_body::Body as _;
+    use tokio_stream::StreamExt as _;
+
+    use super::*;
+    use crate::{
+        auth::{Credential, Grants, Identity, Table},
+        event::Producer,
+    };
+
+    struct Frames(tokio::sync::mpsc::Receiver<Bytes>);
+
+    impl http_body::Body for Frames {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
         }
+    }
+
+    fn caller() -> Arc<Caller> {
+        let identity = Identity {
+            name: Producer::anonymous(),
+            credential: Credential::Claim,
+            groups: Vec::new(),
+            expires_at: None,
+        };
+        Arc::new(Caller { identity, address: None, grants: Arc::new(Grants::Everything) })
+    }
+
+    /// The frames and the status of a body whose sender does not go away.
+    async fn until_the_end(ready: usize, tenure: Tenure) -> (usize, HeaderMap) {
+        let (sender, receiver) = tokio::sync::mpsc::channel(ready.max(1));
+        for _ in 0..ready {
+            sender.try_send(Bytes::from_static(b"x")).expect("room");
+        }
+        let mut body = std::pin::pin!(tenure.over(Body::new(Frames(receiver))));
+        let frames = futures::stream::poll_fn(|context| body.as_mut().poll_frame(context));
+        let frames: Vec<_> = frames.collect::<Vec<_>>().await;
+        assert!(sender.is_closed(), "what feeds the body hears of its end");
+        let mut data = 0;
+        let mut trailers = HeaderMap::new();
+        for frame in frames {
+            match frame.expect("a frame").into_trailers() {
+                Ok(found) => trailers = found,
+                Err(_) => data += 1,
+            }
+        }
+        (data, trailers)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_never_ends_is_ended_with_a_reason() {
+        let hour = Duration::from_secs(3600);
+        for ready in [0, 3] {
+            let (_open, access) = watch::channel(Arc::new(Access::Open));
+            let tenure = Tenure::new(access, caller(), None, Some(Instant::now() + hour));
+            let (data, trailers) = until_the_end(ready, tenure).await;
+            assert_eq!((data, trailers["grpc-status"].as_bytes()), (ready, b"14".as_slice()), "UNAVAILABLE");
+            let (_open, access) = watch::channel(Arc::new(Access::Open));
+            let tenure = Tenure::new(access, caller(), Some(hour), None);
+            let (data, trailers) = until_the_end(ready, tenure).await;
+            assert_eq!(
+                (data, trailers["grpc-status"].as_bytes()),
+                (ready, b"16".as_slice()),
+                "UNAUTHENTICATED"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_when_its_caller_may_do_something_else_and_not_before() {
+        let (sender, access) = watch::channel(Arc::new(Access::Open));
+        let tenure = Tenure::new(access, caller(), None, None);
+        let changing = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            // Read again, and the same.
+            sender.send_replace(Arc::new(Access::Open));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let began = Instant::now();
+            sender.send_replace(Arc::new(Access::Table(Table::default())));
+            began
+        };
+        let ((data, trailers), changed) = tokio::join!(until_the_end(1, tenure), changing);
+        assert_eq!((data, trailers["grpc-status"].as_bytes()), (1, b"14".as_slice()), "UNAVAILABLE");
+        assert_eq!(Instant::now(), changed, "at once");
     }
 }

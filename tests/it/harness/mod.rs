@@ -2,6 +2,7 @@
 pub mod access;
 pub mod backup;
 pub mod calls;
+pub mod certificates;
 pub mod cli;
 pub mod cluster;
 pub mod database;
