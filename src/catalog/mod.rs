@@ -158,19 +158,29 @@ impl Catalog {
 
     /// Whether no attribute of this name ever holds a personal value. One that the catalog does not have may.
     pub fn is_public(&self, name: &str) -> bool {
-        let mut classes = self
-            .families
+        let mut classes = self.classes(name).peekable();
+        let known = classes.peek().is_some();
+        (known && classes.all(|class| class == model::Class::Public)) || reading::PUBLIC.contains(&name)
+    }
+
+    /// Whether attributes of this name are known, and none of them is of class secret.
+    pub fn holds_no_secret(&self, name: &str) -> bool {
+        let mut classes = self.classes(name).peekable();
+        let known = classes.peek().is_some();
+        (known && classes.all(|class| class != model::Class::Secret)) || reading::PUBLIC.contains(&name)
+    }
+
+    /// The classes of the attributes of a name.
+    fn classes(&self, name: &str) -> impl Iterator<Item = model::Class> {
+        self.families
             .values()
             .flat_map(|family| {
                 let dictionary = family.attributes.values().chain(family.parameters.values());
                 let values = family.credential_values.values().map(|value| &value.attribute);
                 dictionary.chain(family.details.values()).chain(values)
             })
-            .filter(|attribute| attribute.name == name)
+            .filter(move |attribute| attribute.name == name)
             .map(|attribute| attribute.class)
-            .peekable();
-        let known = classes.peek().is_some();
-        (known && classes.all(|class| class == model::Class::Public)) || reading::PUBLIC.contains(&name)
     }
 
     /// Why `code` is unknown, with the nearest known ones.

@@ -11,8 +11,8 @@ mod access;
 use std::{collections::HashMap, time::Duration};
 
 pub use access::{
-    access_changed, all_logs_not_allowed, credential_expired, log_not_allowed, log_reserved, personal,
-    role_required, unauthenticated, unknown_method,
+    FAMILY_NOT_ALLOWED, access_changed, all_logs_not_allowed, credential_expired, denial, log_not_allowed,
+    log_reserved, personal, query_failure, role_required, unauthenticated, unknown_method,
 };
 use prost::Message as _;
 use tonic::{Code, Status};

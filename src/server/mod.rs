@@ -100,7 +100,7 @@ pub async fn serve_grpc(
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
-        .layer(gate::GateLayer::new(Arc::clone(&audit.authenticator)))
+        .layer(gate::GateLayer::new(Arc::clone(&audit.authenticator), Arc::clone(&audit.journal)))
         .layer(intake::IntakeLayer::new(Arc::clone(&audit.ingest), Arc::clone(&audit.metrics)));
     let routes = Routes::new(HealthServer::new(HealthService::from_health_reporter(health)))
         .add_service(
