@@ -64,7 +64,8 @@ impl<U: prost::Message + Default + 'static> Decoder for BoundedDecoder<U> {
             return U::decode(message).map(Some).map_err(|_| status::malformed_message());
         }
         refuse_too_many::<U>(source.chunk())?;
-        self.inner.decode(source)
+        // tonic calls it an error of the server.
+        self.inner.decode(source).map_err(|_| status::malformed_message())
     }
 }
 

@@ -3,8 +3,10 @@
 //! tonic passes absent limits on as "none", where hyper has defaults of its own, so every limit is set
 //! here. The layers, from the outside in:
 //!
-//! 1. `intake`: before the services, because they see a message only when all of it is in memory.
+//! 1. `calls`: outermost, so that a call without a place costs nothing more.
+//! 2. `intake`: before the services, because they see a message only when all of it is in memory.
 pub mod admin;
+mod calls;
 pub mod codec;
 mod handover;
 mod intake;
@@ -98,6 +100,7 @@ pub async fn serve_grpc(
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
+        .layer(calls::CallsLayer::new(Arc::clone(&audit.metrics)))
         .layer(intake::IntakeLayer::new(Arc::clone(&audit.ingest), Arc::clone(&audit.metrics)))
         .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
         .add_service(
