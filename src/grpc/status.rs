@@ -229,6 +229,11 @@ pub fn too_many_queries(most: usize) -> Status {
     exhausted("TOO_MANY_QUERIES", "running queries", description, RETRY_AFTER, HashMap::new())
 }
 
+/// As many calls run as may, whatever they are.
+pub fn too_many_calls(most: usize) -> Status {
+    unavailable("OVERLOADED", &format!("this replica answers at most {most} calls at a time"))
+}
+
 /// Bytes that are no message of the type that the call takes.
 pub fn malformed_message() -> Status {
     invalid("MALFORMED_MESSAGE", "", "the bytes are no message of this call's type")
