@@ -1,6 +1,7 @@
 //! The composition root: the only file that sees everything. Starts a server in order (settings,
 //! catalog, store, listeners), keeps its health, and ends it in order.
 pub mod ceiling;
+mod process;
 mod signing;
 mod witness;
 
@@ -113,6 +114,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let config = args.resolve()?;
     telemetry::init(&config.log_level, config.log_format)
         .map_err(|reason| ConfigError { setting: "log_level", reason })?;
+    process::protect();
     let catalog = Arc::new(catalog(&config)?);
     let store = open(&config.store).await?;
     let failed = |error| AppError::Store(config.store.clone(), error);
