@@ -2,17 +2,18 @@
 //! catalog, store, listeners), keeps its health, and ends it in order.
 pub mod ceiling;
 mod process;
+mod signals;
 mod signing;
 mod witness;
 
 pub use witness::witness;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use signals::{Signal, Signals};
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Handle, Runtime},
-    signal::unix::SignalKind,
     sync::{Mutex, watch},
     time::{sleep, timeout},
 };
@@ -20,18 +21,19 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
+    auth::{Access, Authenticator},
     catalog::{Catalog, CatalogError},
     clock::{Clock, SystemClock},
-    config::{ConfigError, MigrateArgs, PartitionArgs, ServeArgs, ServeConfig},
-    event::LogName,
+    config::{AccessFile, ConfigError, MigrateArgs, PartitionArgs, ServeArgs, ServeConfig},
+    event::{LogName, Producer},
     grpc::{audit::Audit, catalog::CatalogRpc, query::Queries},
     index,
-    ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, streams::Streams},
+    ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, rate::Rates, streams::Streams},
     journal::Journal,
     proof::{recent::Recent, tiles::Tiler},
     query::{Engine, live::Live, token::Tokens},
     retention::Keeper,
-    server::{self, ServeError, admin},
+    server::{self, ServeError, admin, listener},
     store::{self, Store, StoreError, StoreUrl},
     telemetry::{self, Metrics},
 };
@@ -116,6 +118,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         .map_err(|reason| ConfigError { setting: "log_level", reason })?;
     process::protect();
     let catalog = Arc::new(catalog(&config)?);
+    let access = config.access.read()?;
     let store = open(&config.store).await?;
     let failed = |error| AppError::Store(config.store.clone(), error);
     partitions(store.as_ref(), &config).await?;
@@ -145,7 +148,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let audit = Arc::new(Audit {
         catalog: Arc::clone(&catalog),
         ingest: Arc::clone(&ingest),
-        producers: Allowances::new(config.rates, config.producers, tokio::time::Instant::now()),
+        producers: Allowances::new(config.rates, rates(&access), tokio::time::Instant::now()),
+        authenticator: Arc::new(Authenticator::new(access, Arc::new(SystemClock))),
         streams: Streams::default(),
         store: Arc::clone(&store),
         engine: Engine {
@@ -214,13 +218,19 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         "serving"
     );
     let signing = signing.start();
+    let listening = listener::Settings {
+        tls: None,
+        limits: listener::Limits::DEFAULT,
+        metrics: Arc::clone(&audit.metrics),
+    };
     let mut serving = tokio::spawn(server::serve_grpc(
         grpc,
-        audit,
+        listening,
+        Arc::clone(&audit),
         CatalogRpc { catalog },
         keeper,
         health.clone(),
-        drain.clone().cancelled_owned(),
+        drain.clone(),
     ));
 
     tokio::select! {
@@ -229,7 +239,14 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
             journal.abandon();
             return ended.unwrap_or(Ok(())).map_err(AppError::from);
         }
-        () = stop.next() => {}
+        () = async {
+            loop {
+                match stop.next().await {
+                    Signal::End => break,
+                    Signal::Reload => reload(&config.access, &audit),
+                }
+            }
+        } => {}
     }
     tracing::info!("draining");
     watching.abort();
@@ -266,7 +283,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let drained = tokio::select! {
         () = drained => true,
         () = sleep(config.drain) => false,
-        () = stop.next() => false,
+        () = stop.end() => false,
     };
     journal.abandon();
     if !drained {
@@ -432,26 +449,22 @@ fn bound(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, AppErr
     listener.local_addr().map_err(|error| AppError::Listen(asked, error))
 }
 
-/// SIGTERM and SIGINT: the only place that handles signals.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+/// Reads again what can change while the server runs. What cannot be used leaves everything as it was.
+fn reload(file: &AccessFile, audit: &Audit) {
+    match file.read() {
+        Ok(access) => {
+            audit.producers.replace(rates(&access), tokio::time::Instant::now());
+            audit.authenticator.replace(access);
+            tracing::info!("the access file was read again");
+        }
+        Err(error) => tracing::error!(%error, "the access file was not taken; what it said before holds"),
+    }
 }
 
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: tokio::signal::unix::signal(SignalKind::terminate())?,
-            interrupt: tokio::signal::unix::signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
+/// The rates of producers with rates of their own.
+fn rates(access: &Access) -> BTreeMap<Producer, Rates> {
+    let producers = access.table().into_iter().flat_map(|table| &table.producers);
+    producers.map(|(name, grant)| (name.clone(), grant.rates)).collect()
 }
 
 #[cfg(test)]

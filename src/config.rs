@@ -1,6 +1,7 @@
 //! Every setting: its default, unit and meaning. A setting is a flag, an environment variable or a line
 //! of the configuration file; the first of these that is given wins. All are checked before a port is
 //! bound.
+mod access;
 mod limits;
 mod retention;
 mod signing;
@@ -18,12 +19,8 @@ pub use signing::Signing;
 pub use witness::{WitnessArgs, WitnessConfig};
 
 use crate::{
-    catalog::model::Family,
-    event::{LogName, Producer},
-    ingest::{allowance::Allowance, rate::Rates},
-    retention::policy::Policy,
-    store::StoreUrl,
-    telemetry::LogFormat,
+    auth::Access, catalog::model::Family, event::LogName, ingest::rate::Rates, retention::policy::Policy,
+    store::StoreUrl, telemetry::LogFormat,
 };
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:50051";
@@ -77,6 +74,10 @@ pub struct ServeArgs {
     /// repeated (environment: comma between witnesses) [default: none].
     #[arg(long, value_name = "URL=KEY", env = "CHANCERY_WITNESS", value_delimiter = ',')]
     pub witness: Vec<String>,
+    /// File that says who may do what; without one everybody may do everything, which is refused on an address that
+    /// others reach. It is read again on SIGHUP [default: none].
+    #[arg(long, value_name = "FILE", env = "CHANCERY_ACCESS")]
+    pub access: Option<PathBuf>,
     /// Events per second that each producer may send; in the file a key of [limits] [default: none].
     #[arg(long, value_name = "EVENTS", env = "CHANCERY_EVENTS_PER_SECOND")]
     pub events_per_second: Option<u64>,
@@ -137,7 +138,7 @@ struct File {
     signer_state: Option<PathBuf>,
     witness: Vec<String>,
     limits: limits::Table,
-    producers: BTreeMap<String, limits::Table>,
+    access: Option<PathBuf>,
     retention: BTreeMap<String, retention::Table>,
 }
 
@@ -154,11 +155,30 @@ pub struct ServeConfig {
     pub drain: Duration,
     /// None: nothing is signed.
     pub signing: Option<Signing>,
-    /// How fast producers without an entry in `producers` may send.
+    /// How fast producers without rates of their own may send.
     pub rates: Rates,
-    pub producers: BTreeMap<Producer, Allowance>,
+    /// Who may do what.
+    pub access: AccessFile,
     /// How long the events of logs are kept.
     pub retention: BTreeMap<LogName, Policy>,
+}
+
+/// Where it is said who may do what.
+#[derive(Clone, Debug)]
+pub struct AccessFile {
+    /// None: everybody may do everything.
+    pub path: Option<PathBuf>,
+    limits: limits::Table,
+}
+
+impl AccessFile {
+    /// What it says now.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn read(&self) -> Result<Access, ConfigError> {
+        access::read(self.path.as_deref(), &self.limits)
+    }
 }
 
 /// A setting that cannot be used: which one, and why.
@@ -226,8 +246,8 @@ impl ServeArgs {
                 self.signer_state.or(file.signer_state),
                 if self.witness.is_empty() { file.witness } else { self.witness },
             )?,
-            rates: limits::others(&limits)?,
-            producers: limits::named(file.producers, &limits)?,
+            rates: limits.rates().map_err(|reason| error("limits", reason))?,
+            access: AccessFile { path: self.access.or(file.access), limits },
             retention: retention::policies(file.retention)?,
         })
     }

@@ -15,6 +15,8 @@ const PRIVATE_FILE: u32 = 0o600;
 const PRIVATE_FOLDER: u32 = 0o700;
 /// Bits by which group and others may do anything with a file.
 const OTHERS: u32 = 0o077;
+/// The bit by which the group may read a file.
+const GROUP_READS: u32 = 0o040;
 /// Bits by which group and others may change what is in a folder.
 const WRITABLE: u32 = 0o022;
 /// Bytes that are read of a file at most: more than any note or key.
@@ -153,6 +155,38 @@ pub fn read_private(path: &Path) -> Result<String, String> {
         ));
     }
     text_of(Ok(file)).map_err(failed)
+}
+
+/// The text of a file with a private key that something else has put there: its owner's only, or root's and one
+/// group's, which may read it. So a volume of Kubernetes hands out secrets to a process that is not root.
+///
+/// # Errors
+/// Why it cannot be used, for people.
+pub fn read_secret(path: &Path) -> Result<String, String> {
+    let failed = |error: io::Error| format!("{}: {error}", path.display());
+    let file = File::open(path).map_err(failed)?;
+    let found = file.metadata().map_err(failed)?;
+    let may = if found.uid() == 0 && !rustix::process::geteuid().is_root() {
+        OTHERS & !GROUP_READS
+    } else {
+        OTHERS
+    };
+    if found.mode() & may != 0 {
+        return Err(format!(
+            "{0}: others than its owner may use this private key (mode {1:03o}); run: chmod 600 {0}",
+            path.display(),
+            found.mode() & 0o777
+        ));
+    }
+    text_of(Ok(file)).map_err(failed)
+}
+
+/// The text of a file that is no secret.
+///
+/// # Errors
+/// Why it cannot be used, for people.
+pub fn read_public(path: &Path) -> Result<String, String> {
+    text_of(File::open(path)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Writes a new file that nobody but its owner may touch.

@@ -81,6 +81,7 @@
 //! auditor's side, which knows only them; `witness` knows them and `files`. `app` composes and sees everything; `cli`
 //! is a client and sees the contract and `verify` only. `tests/it/layering.rs` checks it.
 pub mod app;
+pub mod auth;
 pub mod catalog;
 pub mod cli;
 pub mod clock;

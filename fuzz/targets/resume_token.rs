@@ -9,7 +9,7 @@ use chancery::{
     query::{
         Order,
         predicate::Predicate,
-        token::{Cursor, Scope, TokenFault, Tokens},
+        token::{Bound, Cursor, TokenFault, Tokens},
     },
     store::PageStart,
 };
@@ -24,10 +24,10 @@ const MAC: usize = 16;
 
 static TOKENS: LazyLock<Tokens> = LazyLock::new(|| Tokens::new(KEY));
 /// Of two queries.
-static SCOPES: LazyLock<[Scope; 2]> = LazyLock::new(|| {
+static SCOPES: LazyLock<[Bound; 2]> = LazyLock::new(|| {
     [("main", ""), ("other", "outcome = FAILURE")].map(|(log, expression)| {
         let predicate = Predicate::of(None, expression).expect("an expression");
-        Scope::of(&LogName::parse(log).expect("a log"), &predicate)
+        Bound::of(&LogName::parse(log).expect("a log"), &predicate)
     })
 });
 
@@ -65,13 +65,13 @@ fn cursor(body: &[u8; BODY], order: Order) -> Cursor {
 
 /// A token of the service opens to what it was made of, for its own query, as it is.
 fn issued(body: &[u8; BODY], order: usize, query: usize) {
-    let (scope, wanted) = (SCOPES[query], ORDERS[order]);
+    let (bound, wanted) = (SCOPES[query], ORDERS[order]);
     let cursor = cursor(body, wanted);
-    let token = TOKENS.issue(scope, cursor);
-    assert_eq!(TOKENS.open(scope, wanted, &token), Ok(cursor), "{token}");
+    let token = TOKENS.issue(bound, cursor);
+    assert_eq!(TOKENS.open(bound, wanted, &token), Ok(cursor), "{token}");
     assert_eq!(TOKENS.open(SCOPES[1 - query], wanted, &token), Err(TokenFault::OtherQuery), "{token}");
     let other = ORDERS[(order + 1) % ORDERS.len()];
-    assert_eq!(TOKENS.open(scope, other, &token), Err(TokenFault::OtherQuery), "{token}");
+    assert_eq!(TOKENS.open(bound, other, &token), Err(TokenFault::OtherQuery), "{token}");
 
     // Seven bits, so that every damaged byte is still a character.
     let bit = usize::from(u16::from_be_bytes([body[0], body[1]])) % (token.len() * 7);
@@ -80,15 +80,15 @@ fn issued(body: &[u8; BODY], order: usize, query: usize) {
     let damaged = String::from_utf8(damaged).expect("ASCII");
     let (longer, shorter) = (format!("{token}A"), &token[..token.len() - 1]);
     for damaged in [damaged.as_str(), &longer, shorter] {
-        assert_eq!(TOKENS.open(scope, wanted, damaged), Err(TokenFault::Invalid), "{damaged} of {token}");
+        assert_eq!(TOKENS.open(bound, wanted, damaged), Err(TokenFault::Invalid), "{damaged} of {token}");
     }
 }
 
 /// With the key, as an older or newer server may have it, a token opens only if it is of this version, this
 /// order and this query.
 fn signed(body: &[u8; BODY], order: usize, query: usize) {
-    let (scope, wanted) = (SCOPES[query], ORDERS[order]);
-    let model = URL_SAFE_NO_PAD.decode(TOKENS.issue(scope, cursor(body, wanted))).expect("a token");
+    let (bound, wanted) = (SCOPES[query], ORDERS[order]);
+    let model = URL_SAFE_NO_PAD.decode(TOKENS.issue(bound, cursor(body, wanted))).expect("a token");
     let mut body = *body;
     // Eight equal bytes are not found by chance.
     if body[BODY - 1].is_multiple_of(2) {
@@ -98,7 +98,7 @@ fn signed(body: &[u8; BODY], order: usize, query: usize) {
     mac.update(&body);
     let mut bytes = body.to_vec();
     bytes.extend(&mac.finalize().into_bytes()[..MAC]);
-    let opened = TOKENS.open(scope, wanted, &URL_SAFE_NO_PAD.encode(bytes));
+    let opened = TOKENS.open(bound, wanted, &URL_SAFE_NO_PAD.encode(bytes));
     let expected = match body[0] == model[0] {
         false => Err(TokenFault::Invalid),
         true if body[1] != model[1] || body[BODY - 8..] != model[BODY - 8..BODY] => {

@@ -2,7 +2,7 @@
 use super::{
     Draft, FamilyCatalog,
     model::{EventType, Family, Field, Row},
-    reading::{Reading, not_null, warning},
+    reading::{INTERFACE, OPERATION_TYPE, Reading, not_null, warning},
     rejection::Rejection,
     rows::{self, Value},
 };
@@ -20,7 +20,7 @@ pub fn read(
     };
     super::check_name(event_type, &event.description, "cms_audit.description", &mut reading);
     if let Some(interface) = not_null(&event.interface) {
-        reading.take_public("interface", interface);
+        reading.take_public(INTERFACE, interface);
     }
     operation(catalog, row, &mut reading);
     Ok(Draft { reading, outcome: row.outcome, variant: row.variant.clone(), severity: Some(event.severity) })
@@ -73,7 +73,7 @@ fn operation(catalog: &FamilyCatalog, row: &Row, reading: &mut Reading) {
                 || operation.request_reasons.iter().any(|each| each == reason))
     });
     match operation {
-        Some(operation) => reading.take_public("operation_type", &operation.operation_type),
+        Some(operation) => reading.take_public(OPERATION_TYPE, &operation.operation_type),
         None => {
             let description =
                 format!("no documented operation has request type {request_type} with reason {reason:?}");

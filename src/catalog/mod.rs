@@ -156,6 +156,23 @@ impl Catalog {
         Some((event_type, event_type.code != folded))
     }
 
+    /// Whether no attribute of this name ever holds a personal value. One that the catalog does not have may.
+    pub fn is_public(&self, name: &str) -> bool {
+        let mut classes = self
+            .families
+            .values()
+            .flat_map(|family| {
+                let dictionary = family.attributes.values().chain(family.parameters.values());
+                let values = family.credential_values.values().map(|value| &value.attribute);
+                dictionary.chain(family.details.values()).chain(values)
+            })
+            .filter(|attribute| attribute.name == name)
+            .map(|attribute| attribute.class)
+            .peekable();
+        let known = classes.peek().is_some();
+        (known && classes.all(|class| class == model::Class::Public)) || reading::PUBLIC.contains(&name)
+    }
+
     /// Why `code` is unknown, with the nearest known ones.
     pub fn unknown(&self, family: Family, code: &str, suggestions: &mut Suggestions) -> Rejection {
         let nearest = suggestions.to(self, family, code);

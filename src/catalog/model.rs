@@ -59,6 +59,17 @@ impl Family {
         }
     }
 
+    /// The family of a submitted event.
+    pub const fn of(event: &v1::new_event::Family) -> Self {
+        match event {
+            v1::new_event::Family::CmsAudit(_) => Self::CmsAudit,
+            v1::new_event::Family::CmsNotification(_) => Self::CmsNotification,
+            v1::new_event::Family::AsAudit(_) => Self::AsAudit,
+            v1::new_event::Family::TokenServer(_) => Self::TokenServer,
+            v1::new_event::Family::Chancery(_) => Self::Chancery,
+        }
+    }
+
     /// The family of a contract value; `None` for unspecified and unknown numbers.
     pub fn from_proto(value: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|family| family.proto() as i32 == value)

@@ -51,6 +51,13 @@ pub enum Origin {
     Parameters,
 }
 
+/// Names of attributes that [`Reading::take_public`] takes.
+pub const PUBLIC: [&str; 2] = [INTERFACE, OPERATION_TYPE];
+/// CMS: by which way of the product something was done.
+pub const INTERFACE: &str = "interface";
+/// CMS: what follows from request type and reason.
+pub const OPERATION_TYPE: &str = "operation_type";
+
 /// A value that can be erased later: one of class personal, or one that the catalog does not know, of which nobody
 /// can say that it is not.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -132,7 +139,7 @@ impl Reading {
     }
 
     /// Takes a value of a field that is the same for everybody.
-    pub fn take_public(&mut self, name: &str, value: &str) {
+    pub fn take_public(&mut self, name: &'static str, value: &str) {
         self.attribute(name.to_owned(), value);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Does: connect, make clients, bound unary calls in time. Does not: retry; `append/send.rs` does.
 //! Called by: every client command.
-use std::{future::Future, time::Duration};
+use std::{future::Future, path::PathBuf, time::Duration};
 
 use clap::Args;
 use tonic::{
@@ -45,6 +45,10 @@ pub struct ConnectArgs {
     /// is a filter.)
     #[arg(long = "as", global = true, value_name = "PRODUCER", env = "CHANCERY_PRODUCER")]
     pub identity: Option<String>,
+    /// File with the bearer token of every call. The token itself can be given in the environment instead, as
+    /// CHANCERY_TOKEN.
+    #[arg(long, global = true, value_name = "FILE", env = "CHANCERY_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
     /// Longest wait for the answer of one call that is not a stream.
     #[arg(long, global = true, value_name = "SPAN", default_value = "30s", value_parser = time::span)]
     pub timeout: Duration,
@@ -67,16 +71,22 @@ impl ProducerArgs {
 }
 
 /// A channel that names the producer on every call.
-pub type Service = InterceptedService<Channel, ProducerHeader>;
+pub type Service = InterceptedService<Channel, Headers>;
 
-/// Adds x-chancery-producer.
+/// Adds x-chancery-producer and authorization.
 #[derive(Clone, Debug)]
-pub struct ProducerHeader(Option<MetadataValue<Ascii>>);
+pub struct Headers {
+    producer: Option<MetadataValue<Ascii>>,
+    token: Option<MetadataValue<Ascii>>,
+}
 
-impl Interceptor for ProducerHeader {
+impl Interceptor for Headers {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(producer) = &self.0 {
+        if let Some(producer) = &self.producer {
             request.metadata_mut().insert("x-chancery-producer", producer.clone());
+        }
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("authorization", token.clone());
         }
         Ok(request)
     }
@@ -95,6 +105,7 @@ impl ConnectArgs {
         let producer = self.identity.as_deref().map(str::parse).transpose();
         let producer =
             producer.map_err(|_| Failure::Usage("a producer name is printable ASCII".to_owned()))?;
+        let token = self.token()?;
         if self.server.starts_with("https:") {
             return Err(Failure::Usage("--server: this client speaks http:// only".to_owned()));
         }
@@ -109,8 +120,29 @@ impl ConnectArgs {
             .connect()
             .await
             .map_err(|error| Failure::Unreachable(self.server.clone(), root_cause(&error)))?;
-        let service = InterceptedService::new(channel, ProducerHeader(producer));
+        let service = InterceptedService::new(channel, Headers { producer, token });
         Ok(Connection { service, timeout: self.timeout })
+    }
+}
+
+impl ConnectArgs {
+    /// The value of the header that shows who is calling.
+    fn token(&self) -> Result<Option<MetadataValue<Ascii>>, Failure> {
+        let token = match &self.token_file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| Failure::Usage(format!("--token-file {}: {error}", path.display())))?;
+                Some(text)
+            }
+            None => std::env::var("CHANCERY_TOKEN").ok(),
+        };
+        let Some(token) = token else { return Ok(None) };
+        let mut value: MetadataValue<Ascii> = format!("Bearer {}", token.trim())
+            .parse()
+            .map_err(|_| Failure::Usage("a token is one line of printable ASCII".to_owned()))?;
+        // Not shown wherever headers are.
+        value.set_sensitive(true);
+        Ok(Some(value))
     }
 }
 

@@ -1,18 +1,10 @@
-//! The tables `[limits]` and `[producers."NAME"]` of the configuration file: what each producer may do.
-use std::collections::{BTreeMap, BTreeSet};
-
+//! The table `[limits]` of the configuration file: how fast each producer may send that has no rates of its own in the
+//! access file.
 use serde::Deserialize;
 
-use super::{ConfigError, error};
 use crate::{
-    event::{
-        LogName, Producer,
-        limits::{MAX_BATCH_EVENTS, MAX_MESSAGE_BYTES},
-    },
-    ingest::{
-        allowance::Allowance,
-        rate::{Rate, Rates},
-    },
+    event::limits::{MAX_BATCH_EVENTS, MAX_MESSAGE_BYTES},
+    ingest::rate::{Rate, Rates},
 };
 
 /// A rate fills its burst within a day, or the limit is no rate.
@@ -20,15 +12,14 @@ const MOST_SECONDS: u64 = 86_400;
 /// Above any machine's reach; it keeps every product of two settings within 64 bits.
 const MOST_PER_SECOND: u64 = 1_000_000_000_000;
 
-/// Keys of `[limits]` and of a producer's table.
-#[derive(Deserialize, Default, Clone)]
+/// Keys of `[limits]` and of a producer's line.
+#[derive(Deserialize, Default, Clone, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Table {
     pub(super) events_per_second: Option<u64>,
-    burst_events: Option<u64>,
+    pub(super) burst_events: Option<u64>,
     pub(super) bytes_per_second: Option<u64>,
-    burst_bytes: Option<u64>,
-    logs: Option<Vec<String>>,
+    pub(super) burst_bytes: Option<u64>,
 }
 
 /// A limit's keys, and what it must allow.
@@ -53,40 +44,10 @@ const BYTES: Kind = Kind {
     least_burst: MAX_MESSAGE_BYTES as u64,
 };
 
-/// The rates of producers without a table of their own.
-pub(super) fn others(table: &Table) -> Result<Rates, ConfigError> {
-    if table.logs.is_some() {
-        return Err(error("limits", "logs is for one producer, in [producers.\"NAME\"]"));
-    }
-    rates(table).map_err(|reason| error("limits", reason))
-}
-
-/// What the producers with a table may do. A key that is not in the table is that of `[limits]`.
-pub(super) fn named(
-    tables: BTreeMap<String, Table>,
-    limits: &Table,
-) -> Result<BTreeMap<Producer, Allowance>, ConfigError> {
-    let mut named = BTreeMap::new();
-    for (name, table) in tables {
-        let at = |reason: &dyn std::fmt::Display| error("producers", format!("{name:?}: {reason}"));
-        let producer = Producer::parse(&name).map_err(|reason| at(&reason))?;
-        let rates = rates(&table.over(limits)).map_err(|reason| at(&reason))?;
-        let logs = match &table.logs {
-            None => None,
-            Some(logs) => {
-                let logs: Result<BTreeSet<_>, _> = logs.iter().map(|log| LogName::parse(log)).collect();
-                Some(logs.map_err(|reason| at(&format!("logs: {reason}")))?)
-            }
-        };
-        named.insert(producer, Allowance { rates, logs });
-    }
-    Ok(named)
-}
-
 impl Table {
     /// This table, and what it does not say from another. A burst belongs to its rate: with a rate of its
     /// own a producer does not take the other's burst.
-    fn over(&self, other: &Self) -> Self {
+    pub(super) fn over(&self, other: &Self) -> Self {
         let pair = |rate: Option<u64>, burst: Option<u64>, other_rate, other_burst| match rate {
             Some(_) => (rate, burst),
             None => (other_rate, burst.or(other_burst)),
@@ -95,15 +56,16 @@ impl Table {
             pair(self.events_per_second, self.burst_events, other.events_per_second, other.burst_events);
         let (bytes_per_second, burst_bytes) =
             pair(self.bytes_per_second, self.burst_bytes, other.bytes_per_second, other.burst_bytes);
-        Self { events_per_second, burst_events, bytes_per_second, burst_bytes, logs: None }
+        Self { events_per_second, burst_events, bytes_per_second, burst_bytes }
     }
-}
 
-fn rates(table: &Table) -> Result<Rates, String> {
-    Ok(Rates {
-        events: rate(&EVENTS, table.events_per_second, table.burst_events)?,
-        bytes: rate(&BYTES, table.bytes_per_second, table.burst_bytes)?,
-    })
+    /// The rates, checked.
+    pub(super) fn rates(&self) -> Result<Rates, String> {
+        Ok(Rates {
+            events: rate(&EVENTS, self.events_per_second, self.burst_events)?,
+            bytes: rate(&BYTES, self.bytes_per_second, self.burst_bytes)?,
+        })
+    }
 }
 
 fn rate(kind: &Kind, per_second: Option<u64>, burst: Option<u64>) -> Result<Option<Rate>, String> {

@@ -28,20 +28,14 @@ use crate::proto::v1::NewEvent;
 
 /// The default log.
 pub const DEFAULT_LOG: &str = "main";
+/// Name of [`LogName::audit`].
+pub const AUDIT_LOG: &str = "audit";
 
 /// Name of a log: 1 to 64 of `a-z 0-9 - _ .`, beginning with a letter or digit.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct LogName(Arc<str>);
 
 impl LogName {
-    /// Name of [`LogName::audit`].
-    pub const AUDIT: &str = "audit";
-
-    /// The log that tells of calls (`crate::journal`). No caller appends to it.
-    pub fn audit() -> Self {
-        Self(Self::AUDIT.into())
-    }
-
     /// Checks a name as submitted; the empty name is the default log.
     ///
     /// # Errors
@@ -59,6 +53,16 @@ impl LogName {
             );
         }
         Ok(Self(name.into()))
+    }
+
+    /// The log that tells of calls (`crate::journal`). No caller appends to it.
+    pub fn audit() -> Self {
+        Self(AUDIT_LOG.into())
+    }
+
+    /// Whether it is the one that tells of calls.
+    pub fn is_audit(&self) -> bool {
+        &*self.0 == AUDIT_LOG
     }
 
     /// The name.

@@ -49,6 +49,8 @@ pub enum Value {
     Erased,
     /// It is not the one that the record commits to.
     Altered,
+    /// The reader may not see it.
+    Withheld,
 }
 
 /// One commitment, opened.
@@ -106,10 +108,28 @@ pub fn open(wire: &[u8]) -> Result<Parts<'_>, NotAnEvent> {
     let (record, beside) = wire.split_at_checked(size).ok_or(NotAnEvent::NoRecord)?;
     // Of the bytes before the mark alone: what stands behind must not add to it.
     let committed = v1::Event::decode(record)?;
-    let outside =
-        committed.position.is_some() || !committed.leaf_hash.is_empty() || !committed.openings.is_empty();
+    let outside = committed.position.is_some()
+        || !committed.leaf_hash.is_empty()
+        || !committed.openings.is_empty()
+        || committed.personal_withheld;
     if outside || committed.record_size != 0 {
         return Err(NotAnEvent::Uncommitted);
+    }
+    let allowed = |openings: &[v1::Opening]| v1::Event {
+        openings: openings.to_vec(),
+        position: event.position,
+        leaf_hash: event.leaf_hash.clone(),
+        record_size: event.record_size,
+        personal_withheld: event.personal_withheld,
+        ..v1::Event::default()
+    };
+    if event.personal_withheld {
+        let values =
+            vec![Opened { value: Value::Withheld, attributes: Vec::new() }; committed.commitments.len()];
+        return match v1::Event::decode(beside)? == allowed(&[]) {
+            true => Ok(Parts { record, values, event }),
+            false => Err(NotAnEvent::Uncommitted),
+        };
     }
     let fragments =
         cut(&event.openings, beside).filter(|_| event.openings.len() == committed.commitments.len()).ok_or(
@@ -119,14 +139,7 @@ pub fn open(wire: &[u8]) -> Result<Parts<'_>, NotAnEvent> {
     // Behind the fragments lie the openings and what the server adds, and nothing that a reader would take for a
     // part of the event.
     let rest = v1::Event::decode(&beside[end..])?;
-    let allowed = v1::Event {
-        openings: event.openings.clone(),
-        position: event.position,
-        leaf_hash: event.leaf_hash.clone(),
-        record_size: event.record_size,
-        ..v1::Event::default()
-    };
-    if rest != allowed {
+    if rest != allowed(&event.openings) {
         return Err(NotAnEvent::Uncommitted);
     }
     let mut values = Vec::with_capacity(fragments.len());

@@ -4,10 +4,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{
-    audit::{Audit, log_name, producer},
-    status,
-};
+use super::{audit::Audit, may, status};
 use crate::{
     event::{LogName, Producer, limits::MAX_TEXT_BYTES},
     ingest::erasure::{self, EraseError, Erasing},
@@ -27,14 +24,14 @@ impl AdminService for AdminRpc {
         request: Request<v1::EraseSubjectRequest>,
     ) -> Result<Response<v1::EraseSubjectResponse>, Status> {
         let running = self.0.calls.token();
-        let caller = producer(&request)?;
+        let caller = may::caller(&request)?;
         let request = request.into_inner();
-        let log = log_name(&request.log)?;
+        let log = may::administer(&caller, &request.log)?;
         text("INVALID_SUBJECT", "subject", &request.subject, MAX_TEXT_BYTES)?;
         let audit = Arc::clone(&self.0);
         let asked = match request.dry_run {
             true => None,
-            false => Some(asked(&log, &request, caller)?),
+            false => Some(asked(&log, &request, caller.name().clone())?),
         };
         // Not tied to the call: a caller that goes away leaves no transaction half done.
         let work = tokio::spawn(async move {

@@ -11,9 +11,14 @@ use prost::Message as _;
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{audit::Audit, limits, status};
+use super::{audit::Audit, limits, may, status};
 use crate::{
-    catalog::{Suggestions, rejection::Rejection},
+    auth::Caller,
+    catalog::{
+        Suggestions,
+        model::Family,
+        rejection::{Reason, Rejection},
+    },
     event::{LogName, ParsedEvent, Producer, Receipt, SealedEvent, admit, limits::MAX_BATCH_EVENTS, seal},
     ingest::{
         SubmitError,
@@ -63,14 +68,15 @@ pub(super) fn tree_fields(tree: Option<TreeHead>) -> (u64, bytes::Bytes) {
 /// Answers one call.
 pub async fn append(
     audit: &Audit,
-    producer: Producer,
+    caller: &Caller,
     received: &Received,
     request: v1::AppendRequest,
 ) -> Result<v1::AppendResponse, Status> {
-    limits::pay(audit, &producer, &request)?;
+    let producer = caller.name();
+    limits::pay(audit, producer, &request)?;
     let bytes = request.encoded_len();
     let count = request.events.len();
-    let log = limits::log(audit, &producer, &request.log)?;
+    let log = may::append(caller, &request.log)?;
     let mode = match v1::AppendMode::try_from(request.mode) {
         Ok(v1::AppendMode::Unspecified | v1::AppendMode::Atomic) => Mode::Atomic,
         Ok(v1::AppendMode::PerEvent) => Mode::PerEvent,
@@ -83,7 +89,7 @@ pub async fn append(
         return Err(status::batch_too_large(count, MAX_BATCH_EVENTS));
     }
     let tally = Tally::received(&audit.metrics, count, request.validate_only);
-    let admission = match audit.ingest.flight.admit(Some(&producer), bytes, count).await {
+    let admission = match audit.ingest.flight.admit(Some(producer), bytes, count).await {
         Ok(admission) => {
             drop(received.take());
             admission
@@ -102,9 +108,9 @@ pub async fn append(
             return Ok(v1::AppendResponse { results, ..Default::default() });
         }
     };
-    let (checked, entries) = check(audit, &log, &producer, request.events);
+    let (checked, entries) = check(audit, &log, caller, request.events);
     if mode == Mode::Atomic {
-        let stored = stored_before(audit, &log, &producer, &entries).await;
+        let stored = stored_before(audit, &log, producer, &entries).await;
         let refused: Vec<_> = refused(&checked, &entries, &stored).collect();
         if !refused.is_empty() {
             tally.result(Outcome::rejected, refused.len());
@@ -112,7 +118,7 @@ pub async fn append(
             return Err(status::rejected_batch(&refused));
         }
     }
-    let submission = Arc::new(Submission { producer, mode, entries });
+    let submission = Arc::new(Submission { producer: producer.clone(), mode, entries });
     let (verdicts, tree) = if request.validate_only {
         (dry_run(audit, &log, &submission).await?, None)
     } else if submission.entries.is_empty() {
@@ -243,17 +249,22 @@ pub(super) fn results(
 pub(super) fn check(
     audit: &Audit,
     log: &LogName,
-    producer: &Producer,
+    caller: &Caller,
     events: Vec<v1::NewEvent>,
 ) -> (Vec<Checked>, Vec<Entry>) {
     let mut suggestions = Suggestions::default();
-    let receipt =
-        Receipt { log, producer, received_at: audit.clock.now_micros(), clock: audit.clock.as_ref() };
+    let receipt = Receipt {
+        log,
+        producer: caller.name(),
+        received_at: audit.clock.now_micros(),
+        clock: audit.clock.as_ref(),
+    };
     let mut checked = Vec::with_capacity(events.len());
     let mut entries = Vec::with_capacity(events.len());
     for event in events {
         let submitted_id = event.event_id.clone();
-        let parsed = match ParsedEvent::parse(event, audit.clock.as_ref()) {
+        let parsed = allowed(caller, &event).and_then(|()| ParsedEvent::parse(event, audit.clock.as_ref()));
+        let parsed = match parsed {
             Ok(parsed) => parsed,
             Err(rejection) => {
                 let event_id = shown_id(&submitted_id);
@@ -291,6 +302,17 @@ pub(super) fn check(
         }
     }
     (checked, entries)
+}
+
+/// Whether the caller may append events of this family. An event of none is malformed, which is found later.
+fn allowed(caller: &Caller, event: &v1::NewEvent) -> Result<(), Rejection> {
+    match event.family.as_ref().map(Family::of) {
+        Some(family) if !caller.grants.may_append(family) => {
+            let description = "this caller may not append events of this family";
+            Err(Rejection::at(Reason::FamilyNotAllowed, family.name(), description))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// An event id as it may be echoed: only when it is one, because anything else could be anything.

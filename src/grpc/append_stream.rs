@@ -21,13 +21,14 @@ use tonic::{Status, Streaming};
 use super::{
     append::{self, Tally},
     audit::Audit,
-    limits,
+    limits, may,
     outbox::{Answers, Outbox, outbox},
     status,
 };
 use crate::{
+    auth::Caller,
     event::{
-        LogName, Producer,
+        LogName,
         limits::{MAX_BATCH_EVENTS, MAX_EVENT_BYTES, MAX_MESSAGE_BYTES},
     },
     ingest::{
@@ -59,19 +60,18 @@ const SLOW_READER: Duration = Duration::from_secs(30);
 /// There are too many of them.
 pub fn run(
     audit: Arc<Audit>,
-    producer: Producer,
+    caller: Arc<Caller>,
     received: Received,
     inbound: Streaming<v1::AppendStreamRequest>,
 ) -> Result<Answers, Status> {
-    let open = audit.streams.open(&producer).map_err(|limit| {
+    let open = audit.streams.open(caller.name()).map_err(|limit| {
         audit.metrics.throttled(Throttle::streams);
-        status::too_many_streams(&producer, limit)
+        status::too_many_streams(caller.name(), limit)
     })?;
     let (outbox, answers) = outbox(open);
     let tracker = audit.readers.clone();
     tracker.spawn(async move {
-        let mut stream =
-            Stream { audit, producer, log: None, last_batch: 0, received, outbox, admitted: None };
+        let mut stream = Stream { audit, caller, log: None, last_batch: 0, received, outbox, admitted: None };
         let ended = stream.serve(inbound).await;
         let Stream { outbox, .. } = stream;
         match ended {
@@ -95,7 +95,7 @@ enum Ended {
 
 struct Stream {
     audit: Arc<Audit>,
-    producer: Producer,
+    caller: Arc<Caller>,
     log: Option<LogName>,
     last_batch: u64,
     received: Received,
@@ -208,7 +208,7 @@ impl Stream {
     /// more is read.
     fn pay(&self, load: Load) -> Option<Instant> {
         let now = Instant::now();
-        let throttled = self.audit.producers.owe(&self.producer, load, now).err()?;
+        let throttled = self.audit.producers.owe(self.caller.name(), load, now).err()?;
         self.audit.metrics.throttled(limits::cause(&throttled));
         let wait = status::whole_millis(throttled.wait);
         self.throttle(v1::StreamThrottle {
@@ -233,12 +233,12 @@ impl Stream {
             return Err(Ended::With(status::empty_batch(MAX_BATCH_EVENTS)));
         }
         let audit = Arc::clone(&self.audit);
-        let producer = self.producer.clone();
+        let caller = Arc::clone(&self.caller);
         let tally = Tally::received(&audit.metrics, count, false);
         let (admitted, next) = oneshot::channel();
         let turn = Turn { room, before: self.admitted.replace(next), admitted };
         Ok(async move {
-            let outcome = commit(&audit, &tally, &log, producer, request, turn, &throttles).await;
+            let outcome = commit(&audit, &tally, &log, &caller, request, turn, &throttles).await;
             Settled { batch_number, outcome }
         })
     }
@@ -252,7 +252,7 @@ impl Stream {
                 Err(status::invalid("INVALID_LOG", "log", description))
             }
             None => {
-                let log = limits::log(&self.audit, &self.producer, name)?;
+                let log = may::append(&self.caller, name)?;
                 Ok(self.log.insert(log).clone())
             }
         }
@@ -274,7 +274,7 @@ impl Stream {
     fn settings(&self) -> v1::StreamSettings {
         let number = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
         let [(events_per_second, burst_events), (bytes_per_second, burst_bytes)] =
-            self.audit.producers.rates(&self.producer).figures();
+            self.audit.producers.rates(self.caller.name()).figures();
         v1::StreamSettings {
             max_batch_events: number(MAX_BATCH_EVENTS),
             max_event_bytes: number(MAX_EVENT_BYTES),
@@ -302,7 +302,7 @@ async fn commit(
     audit: &Audit,
     tally: &Tally,
     log: &LogName,
-    producer: Producer,
+    caller: &Caller,
     mut request: v1::AppendStreamRequest,
     turn: Turn,
     throttles: &mpsc::Sender<v1::StreamThrottle>,
@@ -317,7 +317,7 @@ async fn commit(
         let _ = before.await;
     }
     let admission = loop {
-        match audit.ingest.flight.admit(Some(&producer), bytes, count).await {
+        match audit.ingest.flight.admit(Some(caller.name()), bytes, count).await {
             Ok(admission) => break admission,
             Err(error) => wait(audit, error, throttles).await?,
         }
@@ -329,11 +329,11 @@ async fn commit(
         let why = status::batch_too_large(count, MAX_BATCH_EVENTS);
         return Ok((append::refuse_all(tally, count, &why), None, admission));
     }
-    let (checked, entries) = append::check(audit, log, &producer, request.events);
+    let (checked, entries) = append::check(audit, log, caller, request.events);
     if entries.is_empty() {
         return Ok((append::results(tally, checked, Vec::new(), false), None, admission));
     }
-    let submission = Arc::new(Submission { producer, mode: Mode::PerEvent, entries });
+    let submission = Arc::new(Submission { producer: caller.name().clone(), mode: Mode::PerEvent, entries });
     let committed = loop {
         match audit.ingest.submit(log, Arc::clone(&submission), &admission).await {
             Ok(committed) => break committed,

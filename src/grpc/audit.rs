@@ -6,12 +6,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    append, append_stream, convert,
+    append, append_stream, convert, may,
     query::{self, Queries},
-    spliced::{GetEventMessage, QueryMessage},
+    spliced::{self, GetEventMessage, QueryMessage},
     status,
 };
 use crate::{
+    auth::Authenticator,
     catalog::Catalog,
     clock::Clock,
     event::{LogName, Producer},
@@ -20,7 +21,6 @@ use crate::{
     query::{
         Engine,
         count::{Count, CountError},
-        predicate::{FilterFault, Predicate},
         token::Tokens,
     },
     store::{GroupColumn, Key, Store},
@@ -34,6 +34,7 @@ const MAX_COUNT_ROWS: u32 = 10_000;
 pub struct Audit {
     pub catalog: Arc<Catalog>,
     pub ingest: Arc<Ingest>,
+    pub authenticator: Arc<Authenticator>,
     pub producers: Allowances,
     /// Open append streams.
     pub streams: Streams,
@@ -65,9 +66,9 @@ impl AuditService for AuditRpc {
         request: Request<v1::AppendRequest>,
     ) -> Result<Response<v1::AppendResponse>, Status> {
         let _running = self.0.calls.token();
-        let producer = producer(&request)?;
+        let caller = may::caller(&request)?;
         let received = received(&request);
-        append::append(&self.0, producer, &received, request.into_inner()).await.map(Response::new)
+        append::append(&self.0, &caller, &received, request.into_inner()).await.map(Response::new)
     }
 
     type AppendStreamStream = Answers<v1::AppendStreamResponse>;
@@ -76,16 +77,16 @@ impl AuditService for AuditRpc {
         &self,
         request: Request<Streaming<v1::AppendStreamRequest>>,
     ) -> Result<Response<Self::AppendStreamStream>, Status> {
-        let producer = producer(&request)?;
+        let caller = may::caller(&request)?;
         let received = received(&request);
-        let answers = append_stream::run(Arc::clone(&self.0), producer, received, request.into_inner())?;
+        let answers = append_stream::run(Arc::clone(&self.0), caller, received, request.into_inner())?;
         Ok(Response::new(Box::pin(answers)))
     }
 
     type QueryStream = Answers<QueryMessage>;
 
     async fn query(&self, request: Request<v1::QueryRequest>) -> Result<Response<Self::QueryStream>, Status> {
-        let messages = query::query(&self.0, request.get_ref())?;
+        let messages = query::query(&self.0, may::caller(&request)?.as_ref(), request.get_ref())?;
         Ok(Response::new(Box::pin(messages)))
     }
 
@@ -94,11 +95,12 @@ impl AuditService for AuditRpc {
         request: Request<v1::GetEventRequest>,
     ) -> Result<Response<GetEventMessage>, Status> {
         let _running = self.0.calls.token();
+        let caller = may::caller(&request)?;
         let request = request.into_inner();
-        let log = log_name(&request.log)?;
+        let (log, scope) = may::read(&caller, &request.log)?;
         let by_key = !request.producer.is_empty() || !request.event_id.is_empty();
-        let position = match (request.position, by_key) {
-            (Some(position), false) => position,
+        let (position, what) = match (request.position, by_key) {
+            (Some(position), false) => (position, format!("position {position}")),
             (None, true) => {
                 let producer = Producer::parse(&request.producer)
                     .map_err(|what| status::invalid("INVALID_PRODUCER", "producer", what))?;
@@ -112,10 +114,9 @@ impl AuditService for AuditRpc {
                     .known(&log, std::slice::from_ref(&key))
                     .await
                     .map_err(|e| status::store(&e))?;
-                known
-                    .remove(&key)
-                    .ok_or_else(|| no_event(&log, &format!("event id {event_id} of this producer")))?
-                    .position
+                let what = format!("event id {event_id} of this producer");
+                let Some(known) = known.remove(&key) else { return Err(no_event(&log, &what)) };
+                (known.position, what)
             }
             _ => {
                 let description = "set either position, or both producer and event_id";
@@ -127,10 +128,12 @@ impl AuditService for AuditRpc {
             let extent = self.0.store.extent(&log).await.map_err(|e| status::store(&e))?;
             return Err(match position < extent.oldest {
                 true => status::position_pruned(extent.oldest),
-                false => no_event(&log, &format!("position {position}")),
+                false => no_event(&log, &what),
             });
         };
-        Ok(Response::new(GetEventMessage(event)))
+        // What the caller does not see is not there for it.
+        let seen = spliced::seen(event, &scope)?.ok_or_else(|| no_event(&log, &what))?;
+        Ok(Response::new(GetEventMessage(seen)))
     }
 
     async fn count_events(
@@ -138,9 +141,10 @@ impl AuditService for AuditRpc {
         request: Request<v1::CountEventsRequest>,
     ) -> Result<Response<v1::CountEventsResponse>, Status> {
         let _running = self.0.calls.token();
+        let caller = may::caller(&request)?;
         let request = request.into_inner();
-        let log = log_name(&request.log)?;
-        let predicate = predicate(request.filter.as_ref(), &request.r#where)?;
+        let (log, scope) = may::read(&caller, &request.log)?;
+        let (_, predicate) = may::ask(&self.0.catalog, &scope, request.filter.as_ref(), &request.r#where)?;
         let group_by = convert::group_by(&request.group_by)?;
         let bucket = convert::bucket(request.bucket.as_ref())?;
         let count =
@@ -160,7 +164,7 @@ impl AuditService for AuditRpc {
         Ok(Response::new(v1::CountEventsResponse {
             rows,
             total,
-            filter: predicate.to_string(),
+            filter: predicate.predicate().to_string(),
             oldest_position,
         }))
     }
@@ -168,45 +172,6 @@ impl AuditService for AuditRpc {
 
 fn no_event(log: &LogName, what: &str) -> Status {
     status::not_found("EVENT_NOT_FOUND", format!("log {log} has no event with {what}"), &[])
-}
-
-pub(super) fn log_name(name: &str) -> Result<LogName, Status> {
-    LogName::parse(name).map_err(|what| status::invalid("INVALID_LOG", "log", what))
-}
-
-pub(super) fn predicate(filter: Option<&v1::EventFilter>, expression: &str) -> Result<Predicate, Status> {
-    Predicate::of(filter, expression).map_err(|fault| match fault {
-        FilterFault::Filter { field, description } => {
-            let field = if field.is_empty() { "filter".to_owned() } else { format!("filter.{field}") };
-            status::invalid("INVALID_FILTER", &field, description)
-        }
-        FilterFault::Where { offset, description } => status::invalid_where(offset, &description),
-    })
-}
-
-pub(super) fn producer<T>(request: &Request<T>) -> Result<Producer, Status> {
-    caller(request.metadata().as_ref())
-}
-
-/// Who is calling. Until callers authenticate, what they say in `x-chancery-producer`. The server's own name is
-/// nobody else's.
-pub fn caller(headers: &http::HeaderMap) -> Result<Producer, Status> {
-    let caller = named(headers)?;
-    if caller.as_str() == Producer::OWN {
-        return Err(status::producer_reserved(&caller));
-    }
-    Ok(caller)
-}
-
-fn named(headers: &http::HeaderMap) -> Result<Producer, Status> {
-    match headers.get("x-chancery-producer") {
-        None => Ok(Producer::anonymous()),
-        Some(name) => name
-            .to_str()
-            .map_err(|_| "the name is not ASCII")
-            .and_then(Producer::parse)
-            .map_err(|what| status::invalid("INVALID_PRODUCER", "x-chancery-producer", what)),
-    }
 }
 
 /// The room that the messages of a call have taken while they were received.

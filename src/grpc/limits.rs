@@ -1,16 +1,11 @@
-//! Limits of producers, as calls meet them: the rate that a call pays before anything else is done with
-//! it, and the logs that a producer may append to.
+//! Limits of producers, as calls meet them: the rate that a call pays before anything else is done with it.
 use prost::Message as _;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::{
-    append::Tally,
-    audit::{Audit, log_name},
-    status,
-};
+use super::{append::Tally, audit::Audit, status};
 use crate::{
-    event::{LogName, Producer},
+    event::Producer,
     ingest::{
         SubmitError,
         rate::{Load, Throttled, Unit},
@@ -49,14 +44,5 @@ pub fn count(metrics: &Metrics, error: SubmitError) {
         | SubmitError::StoreUnavailable
         | SubmitError::Unknown
         | SubmitError::StoreBroken => {}
-    }
-}
-
-/// The log that a request names, if the producer may append to it.
-pub fn log(audit: &Audit, producer: &Producer, name: &str) -> Result<LogName, Status> {
-    let log = log_name(name)?;
-    match audit.producers.may_append(producer, &log) {
-        Ok(()) => Ok(log),
-        Err(allowed) => Err(status::log_not_allowed(producer, &log, allowed)),
     }
 }

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod catalog;
 mod convert;
 pub mod limits;
+mod may;
 mod outbox;
 pub mod producer;
 pub mod proof;

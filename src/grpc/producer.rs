@@ -6,11 +6,9 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
 
-use super::{
-    audit::{Audit, log_name},
-    status,
-};
+use super::{audit::Audit, may, status};
 use crate::{
+    auth::{Logs, ProducerGrant, Role, rules::ABOUT_ROLES},
     event::{LogName, Producer, timestamp},
     proto::{servers::producer_service_server::ProducerService, v1},
     store::{EpochRow, Gap, ProducerPage, ProducerRow},
@@ -23,6 +21,9 @@ const LARGEST_PAGE: u32 = 1000;
 /// Longest silence to ask for: above that, microseconds before now could lie before 1970.
 const MOST_SILENCE_SECONDS: i64 = 100 * 366 * 24 * 3600;
 
+/// Roles that show a producer its own line.
+const OWN_ROLES: [Role; 4] = [Role::Auditor, Role::Reader, Role::Admin, Role::Producer];
+
 /// The service.
 pub struct ProducerRpc(pub Arc<Audit>);
 
@@ -33,6 +34,7 @@ impl ProducerService for ProducerRpc {
         request: Request<v1::ListProducersRequest>,
     ) -> Result<Response<v1::ListProducersResponse>, Status> {
         let _running = self.0.calls.token();
+        let caller = may::caller(&request)?;
         let request = request.into_inner();
         let limit = match u32::try_from(request.page_size) {
             Err(_) => return Err(status::invalid("INVALID_PAGE_SIZE", "page_size", "is negative")),
@@ -40,8 +42,10 @@ impl ProducerService for ProducerRpc {
             Ok(size) => size.min(LARGEST_PAGE),
         };
         let log = match request.log.as_str() {
-            "" => None,
-            name => Some(log_name(name)?),
+            "" if ABOUT_ROLES.iter().any(|role| caller.grants.has_for_all(*role)) => None,
+            // The logs of others stay out of sight.
+            "" => return Err(status::all_logs_not_allowed()),
+            name => Some(may::know(&caller, name)?),
         };
         let silence = request.silent_for.as_ref().map(silence).transpose()?;
         let list = format!("{}:{silence:?}", request.log);
@@ -69,10 +73,13 @@ impl ProducerService for ProducerRpc {
         request: Request<v1::GetProducerRequest>,
     ) -> Result<Response<v1::GetProducerResponse>, Status> {
         let _running = self.0.calls.token();
+        let caller = may::caller(&request)?;
         let request = request.into_inner();
-        let log = log_name(&request.log)?;
         let producer = Producer::parse(&request.producer)
             .map_err(|what| status::invalid("INVALID_PRODUCER", "producer", what))?;
+        // A producer sees its own line.
+        let roles: &[Role] = if producer == *caller.name() { &OWN_ROLES } else { ABOUT_ROLES };
+        let log = may::has(&caller, &request.log, roles)?;
         let found = self.0.store.producer(&log, &producer).await.map_err(|error| status::store(&error))?;
         let found = found.ok_or_else(|| {
             let message = format!("log {log} has no event of a producer {:?}", producer.as_str());
@@ -91,14 +98,25 @@ impl ProducerRpc {
     fn limits(&self, producer: &Producer) -> v1::ProducerLimits {
         let [(events_per_second, burst_events), (bytes_per_second, burst_bytes)] =
             self.0.producers.rates(producer).figures();
-        let logs = self.0.producers.logs(producer);
+        let access = self.0.authenticator.current();
+        let grant = access.table().map(|table| table.producers.get(producer));
+        let (no_logs, logs, families) = match grant {
+            None => (false, None, None),
+            Some(None) => (true, None, None),
+            Some(Some(ProducerGrant { logs: Logs::All, families, .. })) => (false, None, families.as_ref()),
+            Some(Some(ProducerGrant { logs: Logs::Named(logs), families, .. })) => {
+                (logs.is_empty(), Some(logs), families.as_ref())
+            }
+        };
         v1::ProducerLimits {
             events_per_second,
             burst_events,
             bytes_per_second,
             burst_bytes,
-            no_logs: logs.is_some_and(BTreeSet::is_empty),
+            no_logs,
             logs: logs.into_iter().flatten().map(|log| log.as_str().to_owned()).collect(),
+            families: families.into_iter().flatten().map(|family| family.proto() as i32).collect(),
+            no_families: families.is_some_and(BTreeSet::is_empty),
         }
     }
 }

@@ -4,10 +4,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tonic::{Request, Response, Status};
 
-use super::{
-    audit::{Audit, log_name},
-    status,
-};
+use super::{audit::Audit, may, status};
 use crate::{
     event::LogName,
     proof::prover::{ProofError, Prover},
@@ -26,8 +23,9 @@ impl ProofService for ProofRpc {
         request: Request<v1::GetCheckpointRequest>,
     ) -> Result<Response<v1::GetCheckpointResponse>, Status> {
         let _running = self.0.calls.token();
+        let caller = may::caller(&request)?;
         let request = request.into_inner();
-        let log = log_name(&request.log)?;
+        let log = may::prove(&caller, &request.log)?;
         let wanted = match request.min_tree_size {
             0 => WantedCheckpoint::Newest,
             size => WantedCheckpoint::AtLeast(size),
@@ -45,8 +43,9 @@ impl ProofService for ProofRpc {
         request: Request<v1::GetInclusionProofRequest>,
     ) -> Result<Response<v1::GetInclusionProofResponse>, Status> {
         let _running = self.0.calls.token();
+        let caller = may::caller(&request)?;
         let request = request.into_inner();
-        let log = log_name(&request.log)?;
+        let log = may::prove(&caller, &request.log)?;
         let position = request.position;
         let newest = self.stored(&log, WantedCheckpoint::Newest).await?;
         let size = self.size(&log, "tree_size", request.tree_size, newest.as_ref()).await?;
@@ -78,8 +77,9 @@ impl ProofService for ProofRpc {
         request: Request<v1::GetConsistencyProofRequest>,
     ) -> Result<Response<v1::GetConsistencyProofResponse>, Status> {
         let _running = self.0.calls.token();
+        let caller = may::caller(&request)?;
         let request = request.into_inner();
-        let log = log_name(&request.log)?;
+        let log = may::prove(&caller, &request.log)?;
         let first = request.first_size;
         if first == 0 {
             let description = "is 0; every tree begins with the empty one";

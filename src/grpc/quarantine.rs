@@ -8,14 +8,13 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{
-    audit::{Audit, log_name, producer},
-    replay, status,
-};
+use super::{audit::Audit, may, replay, status};
 use crate::{
-    catalog::rejection::Reason,
+    auth::Scope,
+    catalog::{model::Family, rejection::Reason},
     event::{LogName, Producer, limits::MAX_EVENT_BYTES, timestamp},
     proto::{servers::quarantine_service_server::QuarantineService, v1},
+    query::scoped::Personal,
     store::{
         Discard, Key, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow,
     },
@@ -44,10 +43,17 @@ impl QuarantineService for QuarantineRpc {
         &self,
         request: Request<v1::ListQuarantinedRequest>,
     ) -> Result<Response<Self::ListQuarantinedStream>, Status> {
+        let caller = may::caller(&request)?;
         let request = request.into_inner();
+        let (log, scope) = may::read(&caller, &request.log)?;
+        if !scope.personal() {
+            // What was not understood cannot be shown in part.
+            return Err(status::personal(&Personal("what is in quarantine".to_owned())));
+        }
         let listing = Listing {
             audit: Arc::clone(&self.0),
-            log: log_name(&request.log)?,
+            log,
+            scope,
             filter: QuarantineFilter {
                 discarded: request.include_discarded,
                 ..filter(request.filter.as_ref())?
@@ -66,8 +72,8 @@ impl QuarantineService for QuarantineRpc {
         request: Request<v1::ReplayQuarantinedRequest>,
     ) -> Result<Response<v1::ReplayQuarantinedResponse>, Status> {
         let _running = self.0.calls.token();
-        let caller = producer(&request)?;
-        replay::replay(&self.0, caller, request.into_inner()).await.map(Response::new)
+        let caller = may::caller(&request)?;
+        replay::replay(&self.0, &caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn discard_quarantined(
@@ -75,9 +81,9 @@ impl QuarantineService for QuarantineRpc {
         request: Request<v1::DiscardQuarantinedRequest>,
     ) -> Result<Response<v1::DiscardQuarantinedResponse>, Status> {
         let _running = self.0.calls.token();
-        let by = producer(&request)?;
+        let by = may::caller(&request)?;
         let request = request.into_inner();
-        let log = log_name(&request.log)?;
+        let log = may::administer(&by, &request.log)?;
         let rows: Vec<_> = ids(&request.ids)?.into_iter().map(|cursor| cursor.row).collect();
         let reason = request.reason;
         if reason.trim().is_empty() || reason.len() > MAX_REASON_BYTES || reason.contains('\0') {
@@ -86,7 +92,7 @@ impl QuarantineService for QuarantineRpc {
         }
         // Refused before anything is marked.
         self.records(&log, &rows).await?;
-        let discard = Discard { at: self.0.clock.now_micros(), by: by.as_str().to_owned(), reason };
+        let discard = Discard { at: self.0.clock.now_micros(), by: by.name().as_str().to_owned(), reason };
         self.0.store.discard(&log, &rows, &discard).await.map_err(|error| status::store(&error))?;
         let mut records = Vec::with_capacity(rows.len());
         for (at, (id, record)) in request.ids.into_iter().zip(self.records(&log, &rows).await?).enumerate() {
@@ -124,6 +130,7 @@ impl QuarantineRpc {
 struct Listing {
     audit: Arc<Audit>,
     log: LogName,
+    scope: Scope,
     filter: QuarantineFilter,
     after: Option<QuarantineCursor>,
     left: u64,
@@ -144,11 +151,15 @@ impl Listing {
         let Some(last) = rows.last() else { return Ok(None) };
         self.after = Some(last.cursor.clone());
         let full = rows.len() == limit as usize;
-        self.left = if full { self.left - u64::from(limit) } else { 0 };
         let mut messages = Vec::with_capacity(rows.len());
         for row in rows {
-            messages.push(v1::ListQuarantinedResponse { event: Some(message(&self.log, row)?) });
+            let event = message(&self.log, row)?;
+            let submitted = event.submitted.as_ref().and_then(|submitted| submitted.family.as_ref());
+            if self.scope.sees(submitted.map(Family::of)) {
+                messages.push(v1::ListQuarantinedResponse { event: Some(event) });
+            }
         }
+        self.left = if full { self.left.saturating_sub(messages.len() as u64) } else { 0 };
         Ok(Some((messages, self)))
     }
 }

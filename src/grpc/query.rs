@@ -11,16 +11,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use super::{
-    audit::{Audit, log_name, predicate},
-    spliced::QueryMessage,
+    audit::Audit,
+    may,
+    spliced::{self, QueryMessage},
     status,
 };
 use crate::{
+    auth::{Caller, Scope},
     event::timestamp,
     proto::v1::{self, query_response::Payload},
     query::{
         self, End, Letter, Letters, Order, Part, Query, Summary,
-        token::{Cursor, Scope, TokenFault, Tokens},
+        token::{Bound, Cursor, TokenFault, Tokens},
     },
     store::{PageStart, StoredEvent},
     telemetry::{Metrics, QueryThrottle},
@@ -68,8 +70,8 @@ impl Drop for Place {
 ///
 /// # Errors
 /// What is wrong with the request, or that there are too many queries.
-pub fn query(audit: &Audit, request: &v1::QueryRequest) -> Result<Messages, Status> {
-    let log = log_name(&request.log)?;
+pub fn query(audit: &Audit, caller: &Caller, request: &v1::QueryRequest) -> Result<Messages, Status> {
+    let (log, scope) = may::read(caller, &request.log)?;
     let order = match v1::Order::try_from(request.order) {
         Ok(v1::Order::Unspecified | v1::Order::PositionAsc) => Order::PositionAsc,
         Ok(v1::Order::PositionDesc) => Order::PositionDesc,
@@ -80,24 +82,25 @@ pub fn query(audit: &Audit, request: &v1::QueryRequest) -> Result<Messages, Stat
         return Err(status::invalid("INVALID_FOLLOW", "follow", "needs order ORDER_POSITION_ASC"));
     }
     let max_duration = request.max_duration.as_ref().map(max_duration).transpose()?;
-    let predicate = predicate(request.filter.as_ref(), &request.r#where)?;
-    let scope = Scope::of(&log, &predicate);
+    let (asked, predicate) = may::ask(&audit.catalog, &scope, request.filter.as_ref(), &request.r#where)?;
+    let bound = Bound::of(&log, &asked);
     let resume = match request.resume_token.as_str() {
         "" => None,
-        token => Some(audit.tokens.open(scope, order, token).map_err(token_refused)?),
+        token => Some(audit.tokens.open(bound, order, token).map_err(token_refused)?),
     };
     let Ok(running) = Arc::clone(&audit.queries.0).try_acquire_owned() else {
         audit.metrics.query_throttled(QueryThrottle::too_many);
         return Err(status::too_many_queries(MAX_QUERIES));
     };
     let place = Place::new(running, Arc::clone(&audit.metrics));
-    let filter = predicate.to_string();
+    let filter = predicate.predicate().to_string();
     let (limit, follow, explain) = (request.limit, request.follow, request.explain);
     let query = Query { log, predicate, order, limit, resume, follow, max_duration, explain };
     Ok(Messages {
         letters: audit.engine.run(query, place),
         last: resume,
         tokens: audit.tokens.clone(),
+        bound,
         scope,
         order,
         filter,
@@ -133,6 +136,7 @@ pub struct Messages {
     /// Where to continue after the last message; absent before the first.
     last: Option<Cursor>,
     tokens: Tokens,
+    bound: Bound,
     scope: Scope,
     order: Order,
     filter: String,
@@ -140,14 +144,17 @@ pub struct Messages {
 }
 
 impl Messages {
-    fn event(&mut self, event: StoredEvent, head: u64) -> QueryMessage {
+    fn event(&mut self, event: StoredEvent, head: u64) -> Message {
         let cursor = query::after(self.order, &event, head);
-        QueryMessage::Event { resume_token: self.token(cursor), event }
+        let resume_token = self.token(cursor);
+        // The condition is within the scope; a row that is not contradicts its record.
+        let seen = spliced::seen(event, &self.scope)?.ok_or_else(status::internal)?;
+        Ok(QueryMessage::Event { resume_token, event: seen })
     }
 
     fn token(&mut self, cursor: Cursor) -> String {
         self.last = Some(cursor);
-        self.tokens.issue(self.scope, cursor)
+        self.tokens.issue(self.bound, cursor)
     }
 
     fn other(&mut self, cursor: Cursor, payload: Payload) -> Message {
@@ -186,7 +193,7 @@ impl Messages {
 
     /// Says where to continue, in the trailers.
     fn with_token(&self, mut status: Status) -> Status {
-        if let Some(token) = self.last.and_then(|last| self.tokens.issue(self.scope, last).parse().ok()) {
+        if let Some(token) = self.last.and_then(|last| self.tokens.issue(self.bound, last).parse().ok()) {
             status.metadata_mut().insert(RESUME_TOKEN, token);
         }
         status
@@ -200,7 +207,7 @@ impl Stream for Messages {
         Poll::Ready(ready!(self.letters.poll_next_unpin(context)).map(|letter| match letter {
             Letter::Event { event, head } => {
                 self.metrics.queried(1);
-                Ok(self.event(event, head))
+                self.event(event, head)
             }
             Letter::Notice(part) => self.notice(part),
         }))

@@ -10,11 +10,12 @@ use uuid::Uuid;
 use super::{
     append::{self, Checked, Fate, Tally},
     audit::Audit,
-    limits,
+    may,
     quarantine::{self, MAX_ROWS, PAGE, PAGE_BYTES},
     status,
 };
 use crate::{
+    auth::Caller,
     catalog::Suggestions,
     clock::{Clock, Salt},
     event::{LogName, ParsedEvent, Producer, Receipt, admit, seal},
@@ -29,10 +30,10 @@ use crate::{
 /// Answers one call.
 pub async fn replay(
     audit: &Audit,
-    caller: Producer,
+    caller: &Caller,
     request: v1::ReplayQuarantinedRequest,
 ) -> Result<v1::ReplayQuarantinedResponse, Status> {
-    let log = limits::log(audit, &caller, &request.log)?;
+    let log = may::administer(caller, &request.log)?;
     let run = Run { audit, log: &log, results: Vec::new() };
     match (request.all, request.ids.is_empty()) {
         (true, true) => {

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{
-    audit::{Audit, log_name, producer},
-    status,
-};
+use super::{audit::Audit, may, status};
 use crate::{
     event::{LogName, timestamp},
     proto::{
@@ -35,7 +32,7 @@ impl RetentionService for RetentionRpc {
         request: Request<v1::GetRetentionRequest>,
     ) -> Result<Response<v1::GetRetentionResponse>, Status> {
         let _running = self.audit.calls.token();
-        let log = log_name(&request.get_ref().log)?;
+        let log = may::know(&*may::caller(&request)?, &request.get_ref().log)?;
         let report = self.keeper.report(&log).await.map_err(failed)?;
         Ok(Response::new(v1::GetRetentionResponse { retention: Some(message(&log, report)) }))
     }
@@ -45,11 +42,11 @@ impl RetentionService for RetentionRpc {
         request: Request<v1::ApplyRetentionRequest>,
     ) -> Result<Response<v1::ApplyRetentionResponse>, Status> {
         let _running = self.audit.calls.token();
-        let by = producer(&request)?;
+        let by = may::caller(&request)?;
         let request = request.into_inner();
-        let log = log_name(&request.log)?;
+        let log = may::administer(&by, &request.log)?;
         reason(&request.reason, 0)?;
-        let asked = Asked { by: by.as_str(), reason: &request.reason };
+        let asked = Asked { by: by.name().as_str(), reason: &request.reason };
         let applied = self.keeper.apply(&log, &asked).await.map_err(|error| match error {
             RetentionError::Store(error) => failed(error),
             RetentionError::Event(error) => status::own_event(&error),
@@ -64,9 +61,9 @@ impl RetentionService for RetentionRpc {
         request: Request<v1::PlaceLegalHoldRequest>,
     ) -> Result<Response<v1::PlaceLegalHoldResponse>, Status> {
         let _running = self.audit.calls.token();
-        let by = producer(&request)?;
+        let by = may::caller(&request)?;
         let request = request.into_inner();
-        let log = log_name(&request.log)?;
+        let log = may::administer(&by, &request.log)?;
         let id = hold_id(&request.hold_id)?;
         reason(&request.reason, 1)?;
         let store = &self.audit.store;
@@ -77,7 +74,7 @@ impl RetentionService for RetentionRpc {
             id,
             reason: request.reason,
             placed_at: self.audit.clock.now_micros(),
-            placed_by: by.as_str().to_owned(),
+            placed_by: by.name().as_str().to_owned(),
             released: None,
         };
         store.place_hold(&log, &hold).await.map_err(failed)?;
@@ -90,11 +87,11 @@ impl RetentionService for RetentionRpc {
         request: Request<v1::ReleaseLegalHoldRequest>,
     ) -> Result<Response<v1::ReleaseLegalHoldResponse>, Status> {
         let _running = self.audit.calls.token();
-        let by = producer(&request)?;
+        let by = may::caller(&request)?;
         let request = request.into_inner();
-        let log = log_name(&request.log)?;
+        let log = may::administer(&by, &request.log)?;
         let id = hold_id(&request.hold_id)?;
-        let released = (self.audit.clock.now_micros(), by.as_str());
+        let released = (self.audit.clock.now_micros(), by.name().as_str());
         self.audit.store.release_hold(&log, id, released).await.map_err(failed)?;
         let hold = Some(self.hold(&log, id).await?);
         Ok(Response::new(v1::ReleaseLegalHoldResponse { hold }))

@@ -8,12 +8,15 @@ use bytes::{Buf, BufMut};
 use prost::{
     DecodeError, Message,
     encoding::{
-        DecodeContext, WireType, encode_key, encode_varint, encoded_len_varint, key_len, skip_field, string,
-        uint64,
+        DecodeContext, WireType, bool, encode_key, encode_varint, encoded_len_varint, key_len, skip_field,
+        string, uint64,
     },
 };
 
-use crate::{proto::v1, store::StoredEvent};
+use tonic::Status;
+
+use super::status;
+use crate::{auth::Scope, catalog::model::Family, proto::v1, store::StoredEvent};
 
 /// Numbers of the fields of `QueryResponse`.
 const RESUME_TOKEN: u32 = 1;
@@ -24,55 +27,130 @@ const GOT_EVENT: u32 = 1;
 const POSITION: u32 = 30;
 const LEAF_HASH: u32 = 31;
 const RECORD_SIZE: u32 = 32;
+const PERSONAL_WITHHELD: u32 = 33;
 
 /// A `QueryResponse`.
 #[derive(Debug)]
 pub enum QueryMessage {
     /// One with an event.
-    Event { resume_token: String, event: StoredEvent },
+    Event { resume_token: String, event: Seen },
     /// Any other.
     Other(Box<v1::QueryResponse>),
 }
 
+/// An event as somebody sees it.
+#[derive(Debug)]
+pub struct Seen {
+    event: StoredEvent,
+    view: View,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum View {
+    Whole,
+    /// Without what lies beside the record.
+    Withheld,
+    /// Without the record as well: the bytes in its place are what is left of it.
+    Left,
+}
+
+/// What a scope shows of an event; `None` for nothing.
+///
+/// # Errors
+/// The record cannot be read, which is logged.
+pub fn seen(event: StoredEvent, scope: &Scope) -> Result<Option<Seen>, Status> {
+    // Nothing is decoded for those who see everything.
+    if scope.families().is_none() && scope.personal() {
+        return Ok(Some(Seen { event, view: View::Whole }));
+    }
+    let record = v1::Event::decode(event.record.as_slice()).map_err(|error| {
+        tracing::error!(position = event.position, %error, "a record cannot be read");
+        status::internal()
+    })?;
+    if !scope.sees(Family::from_proto(record.family)) {
+        return Ok(None);
+    }
+    if scope.personal() {
+        return Ok(Some(Seen { event, view: View::Whole }));
+    }
+    let (record, view) = match record.record_version {
+        0 | 1 => (public_part(record).encode_to_vec(), View::Left),
+        _ => (event.record, View::Withheld),
+    };
+    Ok(Some(Seen { event: StoredEvent { record, personal: Vec::new(), ..event }, view }))
+}
+
+/// What has no person in it.
+fn public_part(record: v1::Event) -> v1::Event {
+    v1::Event {
+        log: record.log,
+        event_id: record.event_id,
+        family: record.family,
+        code: record.code,
+        name: record.name,
+        category: record.category,
+        outcome: record.outcome,
+        occurred_at: record.occurred_at,
+        received_at: record.received_at,
+        producer: record.producer,
+        catalog_version: record.catalog_version,
+        record_version: record.record_version,
+        ..v1::Event::default()
+    }
+}
+
 /// A number of 32 bits and one of 64 look alike on the wire.
-const fn record_size(event: &StoredEvent) -> u64 {
-    event.record.len() as u64
+const fn record_size(seen: &Seen) -> u64 {
+    match seen.view {
+        View::Whole | View::Withheld => seen.event.record.len() as u64,
+        View::Left => 0,
+    }
 }
 
 /// Bytes of an `Event`: its record, what lies beside it, and the fields besides.
-fn event_len(event: &StoredEvent) -> usize {
+fn event_len(seen: &Seen) -> usize {
+    let event = &seen.event;
     // One more byte each for their lengths.
     let leaf_hash = key_len(LEAF_HASH) + 1 + event.leaf_hash.len();
     let position = uint64::encoded_len(POSITION, &event.position);
+    let withheld = match seen.view {
+        View::Whole => 0,
+        View::Withheld | View::Left => bool::encoded_len(PERSONAL_WITHHELD, &true),
+    };
     event.record.len()
         + event.personal.len()
         + position
         + leaf_hash
-        + uint64::encoded_len(RECORD_SIZE, &record_size(event))
+        + uint64::encoded_len(RECORD_SIZE, &record_size(seen))
+        + withheld
 }
 
 /// Bytes of a field that holds an `Event`.
-fn field_len(field: u32, event: &StoredEvent) -> usize {
+fn field_len(field: u32, event: &Seen) -> usize {
     let event = event_len(event);
     key_len(field) + encoded_len_varint(event as u64) + event
 }
 
 /// Writes a field that holds an `Event`.
-fn encode_event(field: u32, event: &StoredEvent, out: &mut impl BufMut) {
+fn encode_event(field: u32, seen: &Seen, out: &mut impl BufMut) {
+    let event = &seen.event;
     encode_key(field, WireType::LengthDelimited, out);
-    encode_varint(event_len(event) as u64, out);
+    encode_varint(event_len(seen) as u64, out);
     out.put_slice(&event.record);
     out.put_slice(&event.personal);
     uint64::encode(POSITION, &event.position, out);
     encode_key(LEAF_HASH, WireType::LengthDelimited, out);
     encode_varint(event.leaf_hash.len() as u64, out);
     out.put_slice(&event.leaf_hash);
-    uint64::encode(RECORD_SIZE, &record_size(event), out);
+    uint64::encode(RECORD_SIZE, &record_size(seen), out);
+    if seen.view != View::Whole {
+        bool::encode(PERSONAL_WITHHELD, &true, out);
+    }
 }
 
 /// A `GetEventResponse`.
 #[derive(Debug)]
-pub struct GetEventMessage(pub StoredEvent);
+pub struct GetEventMessage(pub Seen);
 
 impl Message for GetEventMessage {
     fn encode_raw(&self, out: &mut impl BufMut) {
@@ -158,6 +236,7 @@ mod tests {
                 personal: personal.clone(),
                 leaf_hash: [9; 32],
             };
+            let event = seen(event, &Scope::everything()).expect("a record").expect("seen");
             let message = QueryMessage::Event { resume_token: "token".to_owned(), event };
             let wire = message.encode_to_vec();
             assert_eq!(wire.len(), message.encoded_len());

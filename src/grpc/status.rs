@@ -6,11 +6,14 @@
 //! Details travel in one HTTP/2 header in base64, the message in another and once more in the details,
 //! and clients refuse headers above 8 KiB (grpc-java, the C core) to 16 KiB. So the violations, the
 //! message and each of their parts are bounded.
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+mod access;
 
+use std::{collections::HashMap, time::Duration};
+
+pub use access::{
+    access_changed, all_logs_not_allowed, credential_expired, log_not_allowed, log_reserved, personal,
+    role_required, unauthenticated, unknown_method,
+};
 use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -18,7 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     catalog::rejection::{Reason, Rejection},
-    event::{LogName, Producer},
+    event::Producer,
     ingest::{
         SubmitError,
         own::OwnError,
@@ -194,28 +197,6 @@ pub fn rate_limited(producer: &Producer, throttled: &Throttled) -> Status {
 /// The reason of [`rate_limited`]; a stream names it while it waits.
 pub const RATE_LIMITED: &str = "RATE_LIMITED";
 
-/// The producer may not append to this log.
-pub fn log_not_allowed(producer: &Producer, log: &LogName, allowed: &BTreeSet<LogName>) -> Status {
-    let mut metadata = HashMap::from([
-        ("producer".to_owned(), producer.as_str().to_owned()),
-        ("log".to_owned(), log.as_str().to_owned()),
-    ]);
-    let names: Vec<_> = allowed.iter().map(LogName::as_str).collect();
-    let names = names.join(", ");
-    if names.len() <= MOST_DESCRIPTION {
-        metadata.insert("allowed_logs".to_owned(), names);
-    }
-    let message = format!("this producer may not append to log {log}");
-    Status::with_error_details(Code::PermissionDenied, message, info("LOG_NOT_ALLOWED", metadata))
-}
-
-/// The name is the one that the server's own events are stored under.
-pub fn producer_reserved(producer: &Producer) -> Status {
-    let metadata = HashMap::from([("producer".to_owned(), producer.as_str().to_owned())]);
-    let message = format!("the producer name {} is the server's own", producer.as_str());
-    Status::with_error_details(Code::PermissionDenied, message, info("PRODUCER_RESERVED", metadata))
-}
-
 /// There are as many append streams as there may be.
 pub fn too_many_streams(producer: &Producer, limit: TooMany) -> Status {
     let (subject, description) = match limit {
@@ -305,6 +286,14 @@ pub fn request_id_reused() -> Status {
 /// The server is going away; another replica, or this one in a moment, will answer.
 pub fn draining() -> Status {
     unavailable(reason(SubmitError::Draining), "the server is shutting down")
+}
+
+/// The connection has been open for as long as one may be; what is asked for goes on over another one.
+pub fn connection_aged() -> Status {
+    unavailable(
+        "CONNECTION_AGE",
+        "the connection is too old: go on over a new one, a query with its last resume token",
+    )
 }
 
 /// There is no such thing.

@@ -1,53 +1,44 @@
-//! What each producer may do: how fast it may send, and which logs it may append to. Set by the operator,
-//! fixed for the life of the process. Callers: `grpc`.
-use std::collections::{BTreeMap, BTreeSet};
+//! How fast each producer may send. The rates of single producers are the operator's and can be replaced while the
+//! process runs. Callers: `grpc`.
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use tokio::time::Instant;
 
 use super::rate::{Load, RateLimiter, Rates, Throttled};
-use crate::event::{LogName, Producer};
+use crate::event::Producer;
 
-/// What one producer may do.
-#[derive(Clone, Debug, Default)]
-pub struct Allowance {
-    pub rates: Rates,
-    /// Logs it may append to; `None` for every log.
-    pub logs: Option<BTreeSet<LogName>>,
-}
-
-/// What every producer may do.
+/// How fast every producer may send.
 pub struct Allowances {
     others: Rates,
-    named: BTreeMap<Producer, Allowance>,
+    named: RwLock<Arc<Named>>,
+}
+
+struct Named {
+    rates: BTreeMap<Producer, Rates>,
     limiter: RateLimiter,
 }
 
 impl Allowances {
     /// `others` holds for each producer that is not in `named`.
-    pub fn new(others: Rates, named: BTreeMap<Producer, Allowance>, now: Instant) -> Self {
-        let limiter = RateLimiter::new(others, named.iter().map(|(name, may)| (name, may.rates)), now);
-        Self { others, named, limiter }
+    pub fn new(others: Rates, named: BTreeMap<Producer, Rates>, now: Instant) -> Self {
+        Self { others, named: RwLock::new(Arc::new(Named::new(others, named, now))) }
+    }
+
+    /// Replaces the rates of single producers. What somebody has sent so far is forgotten where a rate has changed:
+    /// a burst is given again.
+    pub fn replace(&self, named: BTreeMap<Producer, Rates>, now: Instant) {
+        let mut current = self.named.write().unwrap_or_else(PoisonError::into_inner);
+        if current.rates != named {
+            *current = Arc::new(Named::new(self.others, named, now));
+        }
     }
 
     /// How fast a producer may send.
     pub fn rates(&self, producer: &Producer) -> Rates {
-        self.named.get(producer).map_or(self.others, |may| may.rates)
-    }
-
-    /// The only logs that a producer may append to; `None` for every log.
-    pub fn logs(&self, producer: &Producer) -> Option<&BTreeSet<LogName>> {
-        self.named.get(producer).and_then(|may| may.logs.as_ref())
-    }
-
-    /// Whether a producer may append to a log.
-    ///
-    /// # Errors
-    /// The logs that it may append to.
-    pub fn may_append(&self, producer: &Producer, log: &LogName) -> Result<(), &BTreeSet<LogName>> {
-        match self.logs(producer) {
-            Some(logs) if !logs.contains(log) => Err(logs),
-            Some(_) | None => Ok(()),
-        }
+        self.named().rates.get(producer).copied().unwrap_or(self.others)
     }
 
     /// Pays for a call, if the producer can.
@@ -55,7 +46,7 @@ impl Allowances {
     /// # Errors
     /// Which limit is in the way, and until when. Nothing was paid.
     pub fn pay(&self, producer: &Producer, load: Load, now: Instant) -> Result<(), Throttled> {
-        self.limiter.pay(producer, load, now)
+        self.named().limiter.pay(producer, load, now)
     }
 
     /// Pays for a batch that has been read already, in advance if need be.
@@ -63,6 +54,18 @@ impl Allowances {
     /// # Errors
     /// Until when the producer owes. It was paid all the same.
     pub fn owe(&self, producer: &Producer, load: Load, now: Instant) -> Result<(), Throttled> {
-        self.limiter.owe(producer, load, now)
+        self.named().limiter.owe(producer, load, now)
+    }
+
+    fn named(&self) -> Arc<Named> {
+        // Nothing that holds the lock can leave it half written.
+        Arc::clone(&self.named.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Named {
+    fn new(others: Rates, rates: BTreeMap<Producer, Rates>, now: Instant) -> Self {
+        let limiter = RateLimiter::new(others, rates.iter().map(|(name, rates)| (name, *rates)), now);
+        Self { rates, limiter }
     }
 }

@@ -13,6 +13,7 @@ use super::{
     plan::Plan,
     predicate::{NumberColumn, Predicate, TextColumn},
     removed::{self, Removed},
+    scoped::Scoped,
 };
 use crate::{
     event::LogName,
@@ -28,7 +29,7 @@ const MOST: Duration = Duration::from_secs(60);
 /// What to count.
 pub struct Count<'a> {
     pub log: &'a LogName,
-    pub predicate: &'a Predicate,
+    pub predicate: &'a Scoped,
     pub group_by: &'a [GroupColumn],
     /// Width of a bucket over the time of the event, microseconds.
     pub bucket: Option<i64>,
@@ -67,8 +68,8 @@ impl Count<'_> {
     pub async fn run(&self, store: &Arc<dyn Store>) -> Result<(Vec<Counted>, u64), CountError> {
         let begun = Instant::now();
         let Extent { oldest, size: head } = store.extent(self.log).await?;
-        removed::refuse(self.predicate, oldest).map_err(CountError::Removed)?;
-        let plan = Plan::of(self.predicate);
+        removed::refuse(self.predicate.predicate(), oldest).map_err(CountError::Removed)?;
+        let plan = Plan::of(self.predicate.predicate());
         let mut rest = plan.positions.start.max(oldest)..head.min(plan.positions.end);
         let mut groups = Groups::default();
         if let Some((predicate, occurred)) = self.rolled_up() {
@@ -114,7 +115,7 @@ impl Count<'_> {
     const fn request<'a>(&'a self, range: &Range<u64>, positions: Option<&'a [u64]>) -> CountRequest<'a> {
         CountRequest {
             log: self.log,
-            predicate: self.predicate,
+            predicate: self.predicate.predicate(),
             group_by: self.group_by,
             bucket: self.bucket,
             floor: range.start,
@@ -144,7 +145,7 @@ impl Count<'_> {
             return None;
         }
         let mut occurred = Times::ALL;
-        let rest = rolled_up(self.predicate, Some(&mut occurred))?;
+        let rest = rolled_up(self.predicate.predicate(), Some(&mut occurred))?;
         Some((rest, occurred))
     }
 }

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod predicate;
 mod reader;
 pub mod removed;
+pub mod scoped;
 pub mod token;
 
 use std::{
@@ -27,9 +28,9 @@ use std::{
 
 use live::Live;
 pub use mailbox::{Letter, Letters, SLOW};
-use predicate::Predicate;
 use reader::Reader;
 use removed::Removed;
+use scoped::Scoped;
 use token::Cursor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -51,7 +52,7 @@ pub enum Order {
 /// A query whose parts are checked.
 pub struct Query {
     pub log: LogName,
-    pub predicate: Predicate,
+    pub predicate: Scoped,
     pub order: Order,
     /// At most this many events; 0 for all.
     pub limit: u64,

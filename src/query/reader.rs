@@ -146,7 +146,12 @@ impl Reader {
     pub fn new(engine: &Engine, query: Query, mailbox: Mailbox) -> Self {
         let Engine { store, live, clock, running, .. } = engine;
         let (store, live, clock) = (Arc::clone(store), Arc::clone(live), Arc::clone(clock));
-        let pages = Pages::new(Arc::clone(&store), query.log.clone(), query.predicate.clone(), query.order);
+        let pages = Pages::new(
+            Arc::clone(&store),
+            query.log.clone(),
+            query.predicate.predicate().clone(),
+            query.order,
+        );
         let now = Instant::now();
         let mut checkpoint = interval_at(now + CHECKPOINT, CHECKPOINT);
         checkpoint.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -205,12 +210,12 @@ impl Reader {
 
     async fn read(&mut self, drain: &CancellationToken) -> Result<End, Stop> {
         let Extent { oldest, size: now } = self.extent(drain).await?;
-        removed::refuse(&self.query.predicate, oldest).map_err(Stop::Removed)?;
+        removed::refuse(self.query.predicate.predicate(), oldest).map_err(Stop::Removed)?;
         if self.query.resume.is_some_and(|cursor| is_removed(cursor, oldest)) {
             return Err(Stop::Removed(Removed { oldest }));
         }
         self.oldest = oldest;
-        let predicate = removed::from_oldest(self.query.predicate.clone(), oldest);
+        let predicate = removed::from_oldest(self.query.predicate.predicate().clone(), oldest);
         self.pages = Pages::new(Arc::clone(&self.store), self.query.log.clone(), predicate, self.query.order);
         self.cursor = self.query.resume.unwrap_or(match self.query.order {
             Order::PositionAsc => Cursor { start: PageStart::From(oldest), head: 0 },
@@ -297,7 +302,7 @@ impl Reader {
     /// Goes on with what is committed. Ends with the limit only.
     async fn follow(&mut self, drain: &CancellationToken) -> Result<End, Stop> {
         let feed = self.live.follow(&self.query.log);
-        let predicate = self.query.predicate.clone();
+        let predicate = self.query.predicate.predicate().clone();
         let terms = Plan::of(&predicate).terms;
         let mut known = feed.known();
         let began = self.pace.clock.now_micros();

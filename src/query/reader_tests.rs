@@ -1,14 +1,25 @@
 //! How a query ends on a store that tells the head of a log and nothing else.
+use std::collections::BTreeSet;
+
 use futures::StreamExt as _;
 use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::{
+    auth::Scope,
+    catalog::Catalog,
     clock::SystemClock,
     event::LogName,
-    query::{Letter, Letters},
+    query::{Letter, Letters, scoped::Scoped},
     store::memory::MemoryStore,
 };
+
+/// Every event.
+fn everything() -> Scoped {
+    let catalog = Catalog::load([], BTreeSet::new()).expect("the embedded catalog");
+    Scoped::new(Predicate::All(Vec::new()), &Scope::everything(), &catalog)
+        .expect("nothing personal is asked")
+}
 
 /// Runs a query of an empty log on a store that tells the head of a log and nothing else.
 fn run(explain: bool) -> Letters {
@@ -24,7 +35,7 @@ fn run(explain: bool) -> Letters {
     };
     let query = Query {
         log: LogName::parse("main").expect("a log"),
-        predicate: Predicate::All(Vec::new()),
+        predicate: everything(),
         order: Order::PositionAsc,
         limit: 0,
         resume: None,

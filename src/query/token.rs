@@ -10,23 +10,24 @@ use sha2::{Digest as _, Sha256};
 use super::{Order, predicate::Predicate};
 use crate::{event::LogName, store::PageStart};
 
-/// Version, order, position, time, head, scope, and a MAC of 16 bytes over them.
+/// Version, order, position, time, head, bound, and a MAC of 16 bytes over them.
 const BODY: usize = 1 + 1 + 8 + 8 + 8 + 8;
 const MAC: usize = 16;
 const VERSION: u8 = 1;
 
-/// What a token is bound to: log, filter and order, as a digest.
+/// What a token is bound to: log and filter, as a digest. The filter is that of the caller: what it may see is asked at
+/// every use, and not of the token.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Scope([u8; 8]);
+pub struct Bound([u8; 8]);
 
-impl Scope {
-    /// The scope of a query. The printed predicate reads as the same one again, so two that differ print
+impl Bound {
+    /// The bound of a query. The printed predicate reads as the same one again, so two that differ print
     /// differently, also in another version of this program.
     pub fn of(log: &LogName, predicate: &Predicate) -> Self {
         let digest = Sha256::digest(format!("{log}\n{predicate}"));
-        let mut scope = [0; 8];
-        scope.copy_from_slice(&digest[..8]);
-        Self(scope)
+        let mut bound = [0; 8];
+        bound.copy_from_slice(&digest[..8]);
+        Self(bound)
     }
 }
 
@@ -63,7 +64,7 @@ impl Tokens {
     }
 
     /// A token for `cursor`.
-    pub fn issue(&self, scope: Scope, cursor: Cursor) -> String {
+    pub fn issue(&self, bound: Bound, cursor: Cursor) -> String {
         let (order, position, occurred_at) = match cursor.start {
             PageStart::From(position) => (Order::PositionAsc, position, 0),
             PageStart::Below(position) => (Order::PositionDesc, position, 0),
@@ -75,7 +76,7 @@ impl Tokens {
         bytes.extend(position.to_be_bytes());
         bytes.extend(occurred_at.to_be_bytes());
         bytes.extend(cursor.head.to_be_bytes());
-        bytes.extend(scope.0);
+        bytes.extend(bound.0);
         let mut mac = self.mac.clone();
         mac.update(&bytes);
         bytes.extend(&mac.finalize().into_bytes()[..MAC]);
@@ -86,7 +87,7 @@ impl Tokens {
     ///
     /// # Errors
     /// The token is not one of this service's, or belongs to another query.
-    pub fn open(&self, scope: Scope, order: Order, token: &str) -> Result<Cursor, TokenFault> {
+    pub fn open(&self, bound: Bound, order: Order, token: &str) -> Result<Cursor, TokenFault> {
         // A token has 67 characters; nothing longer is worth decoding.
         let bytes = (token.len() <= 128).then(|| URL_SAFE_NO_PAD.decode(token).ok()).flatten();
         let bytes = bytes.filter(|bytes| bytes.len() == BODY + MAC).ok_or(TokenFault::Invalid)?;
@@ -102,7 +103,7 @@ impl Tokens {
         if body[0] != VERSION {
             return Err(TokenFault::Invalid);
         }
-        if body[1] != order as u8 || body[BODY - 8..] != scope.0 {
+        if body[1] != order as u8 || body[BODY - 8..] != bound.0 {
             return Err(TokenFault::OtherQuery);
         }
         let position = number(2);
@@ -119,8 +120,8 @@ impl Tokens {
 mod tests {
     use super::*;
 
-    fn scope(log: &str) -> Scope {
-        Scope::of(&LogName::parse(log).expect("a log"), &Predicate::All(Vec::new()))
+    fn bound(log: &str) -> Bound {
+        Bound::of(&LogName::parse(log).expect("a log"), &Predicate::All(Vec::new()))
     }
 
     #[test]
@@ -132,29 +133,29 @@ mod tests {
             (Order::OccurredDesc, PageStart::Earlier { occurred_at: -5, position: 9 }),
         ] {
             let cursor = Cursor { start, head: 11 };
-            let token = tokens.issue(scope("main"), cursor);
-            assert_eq!(tokens.open(scope("main"), order, &token), Ok(cursor));
+            let token = tokens.issue(bound("main"), cursor);
+            assert_eq!(tokens.open(bound("main"), order, &token), Ok(cursor));
         }
     }
 
     #[test]
     fn a_token_of_another_query_or_key_is_refused() {
         let tokens = Tokens::new(b"key");
-        let token = tokens.issue(scope("main"), Cursor { start: PageStart::From(7), head: 0 });
-        assert_eq!(tokens.open(scope("other"), Order::PositionAsc, &token), Err(TokenFault::OtherQuery));
-        assert_eq!(tokens.open(scope("main"), Order::PositionDesc, &token), Err(TokenFault::OtherQuery));
+        let token = tokens.issue(bound("main"), Cursor { start: PageStart::From(7), head: 0 });
+        assert_eq!(tokens.open(bound("other"), Order::PositionAsc, &token), Err(TokenFault::OtherQuery));
+        assert_eq!(tokens.open(bound("main"), Order::PositionDesc, &token), Err(TokenFault::OtherQuery));
         assert_eq!(
-            Tokens::new(b"another").open(scope("main"), Order::PositionAsc, &token),
+            Tokens::new(b"another").open(bound("main"), Order::PositionAsc, &token),
             Err(TokenFault::Invalid)
         );
         for at in 0..token.len() {
             let mut damaged = token.clone().into_bytes();
             damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
             let damaged = String::from_utf8(damaged).expect("ASCII");
-            assert!(tokens.open(scope("main"), Order::PositionAsc, &damaged).is_err(), "character {at}");
+            assert!(tokens.open(bound("main"), Order::PositionAsc, &damaged).is_err(), "character {at}");
         }
         for wrong in ["", "x", &"A".repeat(1000), "????"] {
-            assert_eq!(tokens.open(scope("main"), Order::PositionAsc, wrong), Err(TokenFault::Invalid));
+            assert_eq!(tokens.open(bound("main"), Order::PositionAsc, wrong), Err(TokenFault::Invalid));
         }
     }
 }

@@ -19,8 +19,9 @@ use tower::{Layer, Service};
 
 use super::handover;
 use crate::{
+    auth::Caller,
     event::{Producer, limits::MAX_MESSAGE_BYTES},
-    grpc::{audit::caller, limits, status},
+    grpc::{limits, status},
     ingest::{
         Ingest,
         admission::{Received, Room},
@@ -82,11 +83,13 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let (mut head, body) = request.into_parts();
+        // A call that needs no caller sends little.
+        let caller = head.extensions.get::<Arc<Caller>>();
+        let producer = caller.map_or_else(Producer::anonymous, |caller| caller.name().clone());
         let received = Received::default();
         head.extensions.insert(received.clone());
         let body = Messages {
-            // A name that is none is refused by the handler.
-            producer: caller(&head.headers).unwrap_or_else(|_| Producer::anonymous()),
+            producer,
             ingest: Arc::clone(&self.layer.ingest),
             metrics: Arc::clone(&self.layer.metrics),
             patient: head.uri.path() == PATIENT,

@@ -3,16 +3,22 @@
 //! tonic passes absent limits on as "none", where hyper has defaults of its own, so every limit is set
 //! here. The layers, from the outside in:
 //!
-//! 1. `intake`: before the services, because they see a message only when all of it is in memory.
+//! 1. `gate`: nothing is done for nobody.
+//! 2. `intake`: before the services, because they see a message only when all of it is in memory.
 pub mod admin;
 pub mod codec;
+mod gate;
 mod handover;
 mod intake;
+pub mod listener;
+mod tenure;
+pub mod tls;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
-use tonic::transport::{Server, server::TcpIncoming};
+use tokio_util::sync::CancellationToken;
+use tonic::{service::Routes, transport::Server};
 use tonic_health::{
     pb::health_server::HealthServer,
     server::{HealthReporter, HealthService},
@@ -62,9 +68,6 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 /// Why serving ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The listener or a connection's driver failed.
-    #[error("the gRPC listener failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
     /// The embedded descriptors cannot be read.
     #[error("reflection cannot be served: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -73,14 +76,15 @@ pub enum ServeError {
 /// Serves gRPC on `listener` until `stop` resolves and the running calls have ended.
 ///
 /// # Errors
-/// The transport failed.
+/// The services cannot be made; after that nothing ends it but `stop`.
 pub async fn serve_grpc(
     listener: TcpListener,
+    settings: listener::Settings,
     audit: Arc<Audit>,
     catalog: CatalogRpc,
     keeper: Arc<Keeper>,
     health: HealthReporter,
-    stop: impl Future<Output = ()>,
+    stop: CancellationToken,
 ) -> Result<(), ServeError> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -89,17 +93,16 @@ pub async fn serve_grpc(
             // So that clients can read the details of errors.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    // TCP_NODELAY: an ack must not wait for the client's delayed acknowledgement.
-    let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Server::builder()
+    let server = Server::builder()
         .max_concurrent_streams(MAX_STREAMS)
         .http2_max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
         .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
-        .layer(intake::IntakeLayer::new(Arc::clone(&audit.ingest), Arc::clone(&audit.metrics)))
-        .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
+        .layer(gate::GateLayer::new(Arc::clone(&audit.authenticator)))
+        .layer(intake::IntakeLayer::new(Arc::clone(&audit.ingest), Arc::clone(&audit.metrics)));
+    let routes = Routes::new(HealthServer::new(HealthService::from_health_reporter(health)))
         .add_service(
             AdminServiceServer::new(AdminRpc(Arc::clone(&audit)))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
@@ -125,7 +128,7 @@ pub async fn serve_grpc(
         .add_service(reflection().build_v1()?)
         // Old grpcurl speaks v1alpha only.
         .add_service(reflection().build_v1alpha()?)
-        .serve_with_incoming_shutdown(connections, stop)
-        .await?;
+        .prepare();
+    listener::serve(listener, settings, server, routes, stop).await;
     Ok(())
 }

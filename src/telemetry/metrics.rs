@@ -7,7 +7,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{checkpoints::CheckpointMetrics, producers::ProducerMetrics, self_audit::SelfAuditMetrics};
+use super::{
+    checkpoints::CheckpointMetrics, connections::ConnectionMetrics, producers::ProducerMetrics,
+    self_audit::SelfAuditMetrics,
+};
 
 /// What became of a submitted event. Received = the sum over all of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
@@ -91,6 +94,8 @@ pub struct Metrics {
     unindexed: Gauge,
     segments: Counter,
     removed: Counter,
+    /// Of connections for gRPC.
+    pub connections: ConnectionMetrics,
     /// Of signed checkpoints.
     pub checkpoints: CheckpointMetrics,
     /// Of single producers.
@@ -151,6 +156,7 @@ impl Default for Metrics {
             "Positions that retention of this replica has removed",
             removed.clone(),
         );
+        let connections = ConnectionMetrics::new(&mut registry);
         let checkpoints = CheckpointMetrics::new(&mut registry);
         let producers = ProducerMetrics::new(&mut registry);
         let self_audit = SelfAuditMetrics::new(&mut registry);
@@ -167,6 +173,7 @@ impl Default for Metrics {
             unindexed,
             segments,
             removed,
+            connections,
             checkpoints,
             producers,
             self_audit,

@@ -1,5 +1,6 @@
 //! What the process tells of itself: the log on stderr, and the metrics that the admin port serves.
 mod checkpoints;
+mod connections;
 mod metrics;
 mod producers;
 mod self_audit;
@@ -7,6 +8,7 @@ mod self_audit;
 use std::{io::IsTerminal as _, str::FromStr};
 
 pub use checkpoints::WitnessFailure;
+pub use connections::{ConnectionMetrics, Expires, Refused};
 pub use metrics::{Metrics, Outcome, QueryThrottle, Throttle};
 pub use producers::MOST_LABELS;
 pub use self_audit::LostTo;

@@ -112,6 +112,7 @@ fn serve_lists_every_setting_with_default_unit_and_environment() {
         ("signing-key-file", "FILE", Some("none"), "mode 0600"),
         ("signer-state", "FOLDER", Some("chancery-signer"), "not in the store"),
         ("witness", "URL=KEY", Some("none"), "may be repeated"),
+        ("access", "FILE", Some("none"), "who may do what"),
         ("events-per-second", "EVENTS", Some("none"), "Events per second"),
         ("bytes-per-second", "BYTES", Some("none"), "Bytes of append requests per second"),
     ];

@@ -127,7 +127,12 @@ fn a_group_of_imports_is_read_by_its_first_names() {
 #[test]
 fn layers_import_downwards_only() {
     // Folder, and the modules that it must not name.
-    let forbidden: [(&str, &[&str]); 17] = [
+    let forbidden: [(&str, &[&str]); 18] = [
+        // It knows who may do what, and nothing of how.
+        (
+            "auth",
+            &["grpc", "store", "server", "cli", "query", "proof", "retention", "app", "config", "telemetry"],
+        ),
         (
             "catalog",
             &["event", "grpc", "store", "server", "cli", "ingest", "query", "app", "config", "telemetry"],
@@ -243,7 +248,7 @@ fn signatures_are_made_and_checked_in_one_place() {
 fn errors_of_the_server_are_made_in_one_place() {
     let pattern = r"\bStatus::(new|from_error|with_\w+|ok|cancelled|unknown|invalid_argument|deadline_exceeded|not_found|already_exists|permission_denied|resource_exhausted|failed_precondition|aborted|out_of_range|unimplemented|internal|unavailable|data_loss|unauthenticated)\(";
     nowhere(pattern, "a tonic::Status made outside of src/grpc/status.rs", |source| {
-        source.path == "grpc/status.rs" || source.is_in("cli")
+        source.is_in("grpc/status") || source.is_in("cli")
     });
 }
 
@@ -251,8 +256,8 @@ fn errors_of_the_server_are_made_in_one_place() {
 fn signals_the_clock_and_random_ids_have_one_door_each() {
     nowhere(
         r"tokio::signal|ctrl_c|SignalKind",
-        "signals outside of src/app.rs and src/cli/interrupt.rs",
-        |source| ["app.rs", "cli/interrupt.rs"].contains(&source.path.as_str()),
+        "signals outside of src/app/signals.rs and src/cli/interrupt.rs",
+        |source| ["app/signals.rs", "cli/interrupt.rs"].contains(&source.path.as_str()),
     );
     nowhere(
         r"SystemTime::now|Timestamp::now|Zoned::now|Uuid::now_v7",

@@ -2,12 +2,14 @@
 //! refused too. Other producers notice nothing.
 use std::time::{Duration, Instant};
 
-use chancery::proto::v1::{AppendRequest, AppendResult};
+use chancery::proto::v1::{AppendRequest, AppendResult, QueryRequest};
 use tonic::Code;
 
 use crate::harness::{
-    KINDS, TestStore, block_on,
-    calls::{Audit, Refusal, accept, append, atomic, everything, from_producer, per_event, refuse, results},
+    KINDS, TestStore,
+    access::{self, by},
+    block_on,
+    calls::{Audit, Refusal, accept, append, atomic, from_producer, per_event, query, refuse, results},
     events,
     metrics::{fates, metrics},
     server::Server,
@@ -15,7 +17,7 @@ use crate::harness::{
 };
 
 /// So slow that nothing is given back while a test runs.
-const SLOW: &str = "[limits]\nevents_per_second = 1\n[producers.free]\nevents_per_second = 1000000\n";
+const SLOW: &str = "[limits]\nevents_per_second = 1\n";
 
 fn batch(size: usize) -> Vec<chancery::proto::v1::NewEvent> {
     (0..size).map(|at| events::hold(&format!("device-{at}"))).collect()
@@ -59,11 +61,8 @@ fn every_call_pays_whatever_becomes_of_its_events() {
             accept(&mut audit, atomic(batch(390))).await;
             let wait = limited(&refuse(&mut audit, dry).await, "events_per_second", "1");
             assert!(wait <= Duration::from_secs(90) && wait > Duration::from_secs(30), "{wait:?}");
-            // Another producer, and one with a limit of its own.
+            // Another producer.
             accept(&mut audit, from_producer("other", atomic(batch(1000)))).await;
-            for _ in 0..3 {
-                accept(&mut audit, from_producer("free", atomic(batch(1000)))).await;
-            }
             let samples = metrics(&server).await;
             assert_eq!(samples["chancery_append_throttled_total{cause=\"events_per_second\"}"], 3.0);
             let (received, by_result) = fates(&samples);
@@ -73,12 +72,27 @@ fn every_call_pays_whatever_becomes_of_its_events() {
     }
 }
 
+/// One with a low limit of its own, and one with none that it meets.
+const LINES: &str = "[producer.flood]
+logs = [\"*\"]
+families = [\"*\"]
+events_per_second = 2000
+[producer.honest]
+logs = [\"*\"]
+families = [\"*\"]
+events_per_second = 1000000
+[reader.honest]
+logs = [\"main\"]
+families = [\"*\"]
+personal = true
+";
+
 /// Sends batches without a pause; what was accepted, and how long it took.
 async fn flood(audit: &mut Audit, size: usize, calls: usize) -> (usize, usize, Duration) {
     let began = Instant::now();
     let (mut accepted, mut refused) = (0, 0);
     for _ in 0..calls {
-        match audit.append(from_producer("flood", atomic(batch(size)))).await {
+        match audit.append(by("flood", atomic(batch(size)))).await {
             Ok(_) => accepted += size,
             Err(status) => {
                 limited(&Refusal::of(&status), "events_per_second", "2000");
@@ -93,26 +107,41 @@ async fn flood(audit: &mut Audit, size: usize, calls: usize) -> (usize, usize, D
 fn a_producer_far_above_its_rate_gets_its_rate_and_the_others_all_they_send() {
     for kind in KINDS {
         let store = TestStore::new(kind);
-        let server = Server::configured(&store, "[producers.flood]\nevents_per_second = 2000\n");
+        let server = access::server(
+            &store,
+            &access::file(LINES, &["flood", "honest"]),
+            "[limits]\nevents_per_second = 1\n",
+        );
         block_on(async {
             let (mut audit, mut other) = (server.audit().await, server.audit().await);
             let flooding = tokio::spawn(async move { (flood(&mut audit, 400, 150).await, audit) });
             for _ in 0..20 {
-                accept(&mut other, from_producer("honest", atomic(batch(3)))).await;
+                accept(&mut other, by("honest", atomic(batch(3)))).await;
             }
             let ((accepted, refused, took), mut audit) = flooding.await.expect("the flood");
             let most = 2000.0 + 2000.0 * took.as_secs_f64();
             assert!(accepted as f64 <= most, "{accepted} events in {took:?}");
             assert!(accepted >= 2000 && refused > 0, "{accepted} events accepted, {refused} calls refused");
             let mine = |event: &&chancery::proto::v1::Event| event.producer == "flood";
-            assert_eq!(everything(&mut other, "").await.iter().filter(mine).count(), accepted);
+            assert_eq!(
+                query(&mut other, by("honest", QueryRequest::default()))
+                    .await
+                    .events
+                    .iter()
+                    .filter(mine)
+                    .count(),
+                accepted
+            );
             // Whoever waits as told is accepted.
             let mut told = 0;
-            for _ in 0..8 {
-                if let Err(status) = audit.append(from_producer("flood", atomic(batch(1000)))).await {
+            for _ in 0..40 {
+                if told > 2 {
+                    break;
+                }
+                if let Err(status) = audit.append(by("flood", atomic(batch(1000)))).await {
                     let wait = limited(&Refusal::of(&status), "events_per_second", "2000");
                     tokio::time::sleep(wait).await;
-                    accept(&mut audit, from_producer("flood", atomic(batch(1000)))).await;
+                    accept(&mut audit, by("flood", atomic(batch(1000)))).await;
                     told += 1;
                 }
             }

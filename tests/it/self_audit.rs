@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 use chancery::{
     catalog::Catalog,
     clock::SystemClock,
-    event::LogName,
+    event::{AUDIT_LOG, LogName},
     ingest::Ingest,
     journal::{Entry, Journal, Sent, Who},
     proto::v1::{EraseSubjectRequest, Event, EventFamily, Outcome, admin_service_client::AdminServiceClient},
@@ -93,7 +93,7 @@ fn entries(call: Uuid) -> Vec<Entry> {
 }
 
 async fn audit(server: &Server) -> Vec<Event> {
-    everything(&mut server.audit().await, LogName::AUDIT).await
+    everything(&mut server.audit().await, AUDIT_LOG).await
 }
 
 fn details(event: &Event) -> HashMap<&str, &str> {
@@ -292,7 +292,7 @@ fn a_person_can_be_erased_from_it() {
         let server = Server::start(&test_store);
         block_on(async {
             let request = EraseSubjectRequest {
-                log: LogName::AUDIT.to_owned(),
+                log: AUDIT_LOG.to_owned(),
                 subject: "ann".to_owned(),
                 reason: "request 9".to_owned(),
                 request_id: fresh_id(),

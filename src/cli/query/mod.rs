@@ -114,6 +114,7 @@ pub async fn run(args: QueryArgs) -> Result<Exit, Failure> {
 
 fn request(args: &QueryArgs, filter: &EventFilter) -> Result<QueryRequest, Failure> {
     Ok(QueryRequest {
+        purpose: String::new(),
         log: args.filter.log.clone(),
         filter: Some(filter.clone()),
         r#where: args.filter.expression()?,

@@ -126,7 +126,7 @@ impl Answer {
 ///
 /// # Errors
 /// The call or its stream failed.
-pub async fn try_query(audit: &mut Audit, request: QueryRequest) -> Result<Answer, Status> {
+pub async fn try_query(audit: &mut Audit, request: impl IntoRequest<QueryRequest>) -> Result<Answer, Status> {
     let mut stream = audit.query(request).await?.into_inner();
     let (mut events, mut tokens) = (Vec::new(), Vec::new());
     while let Some(message) = stream.message().await? {
@@ -148,7 +148,7 @@ pub async fn try_query(audit: &mut Audit, request: QueryRequest) -> Result<Answe
 }
 
 /// Runs a query to its end.
-pub async fn query(audit: &mut Audit, request: QueryRequest) -> Answer {
+pub async fn query(audit: &mut Audit, request: impl IntoRequest<QueryRequest>) -> Answer {
     try_query(audit, request).await.expect("a finished query")
 }
 

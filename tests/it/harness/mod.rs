@@ -1,6 +1,8 @@
 //! What every test stands on: stores, server processes, clients and events.
+pub mod access;
 pub mod backup;
 pub mod calls;
+pub mod certificates;
 pub mod cli;
 pub mod cluster;
 pub mod database;

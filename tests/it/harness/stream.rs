@@ -4,12 +4,14 @@ use std::time::Duration;
 use chancery::proto::v1::{self, AppendStreamRequest, AppendStreamResponse};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use super::{
     calls::{Audit, from_producer},
     server::Server,
 };
+
+type Batches = ReceiverStream<AppendStreamRequest>;
 
 /// A stream with its sending side.
 pub struct Stream {
@@ -28,8 +30,19 @@ impl Stream {
     /// # Errors
     /// The server refuses it.
     pub async fn of(audit: &mut Audit, producer: &str) -> Result<Self, Status> {
+        Self::with(audit, |batches| from_producer(producer, batches)).await
+    }
+
+    /// Opens a stream with a request.
+    ///
+    /// # Errors
+    /// The server refuses it.
+    pub async fn with(
+        audit: &mut Audit,
+        request: impl FnOnce(Batches) -> Request<Batches>,
+    ) -> Result<Self, Status> {
         let (batches, receiver) = mpsc::channel(64);
-        let request = from_producer(producer, ReceiverStream::new(receiver));
+        let request = request(ReceiverStream::new(receiver));
         let answers = audit.append_stream(request).await?.into_inner();
         Ok(Self { batches, answers })
     }

@@ -1,9 +1,15 @@
 //! Counts from the rollup are those of the events, whatever is indexed.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chancery::{
+    auth::Scope,
+    catalog::Catalog,
     proto::v1::{Event, EventFilter},
-    query::count::{Count, CountError},
+    query::{
+        count::{Count, CountError},
+        predicate::Predicate,
+        scoped::Scoped,
+    },
     store::GroupColumn,
 };
 use tokio_util::sync::CancellationToken;
@@ -76,6 +82,12 @@ fn random(log: &mut Log) -> (EventFilter, super::Rule) {
     (filter, Box::new(rule))
 }
 
+/// For somebody who sees everything.
+fn scoped(predicate: Predicate) -> Scoped {
+    let catalog = Catalog::load([], BTreeSet::new()).expect("the embedded catalog");
+    Scoped::new(predicate, &Scope::everything(), &catalog).expect("nothing is hidden")
+}
+
 #[test]
 fn rollup_and_events_agree_while_the_log_is_indexed() {
     for kind in KINDS {
@@ -90,7 +102,7 @@ fn rollup_and_events_agree_while_the_log_is_indexed() {
                 let bucket = [None, Some(HOUR), Some(3 * HOUR), Some(24 * HOUR), Some(60_000_000)];
                 let bucket = bucket[log.dice.roll(5) as usize];
                 let expected = by_hand(log.all.iter().filter(|event| rule(event)), &group_by, bucket);
-                let predicate = predicate(&filter);
+                let predicate = scoped(predicate(&filter));
                 let count = Count {
                     log: &log.name,
                     predicate: &predicate,
@@ -113,7 +125,7 @@ fn rollup_and_events_agree_while_the_log_is_indexed() {
                 }
             }
             let groups = [GroupColumn::Code];
-            let all = predicate(&EventFilter::default());
+            let all = scoped(predicate(&EventFilter::default()));
             let few =
                 Count { log: &log.name, predicate: &all, group_by: &groups, bucket: Some(HOUR), most: 3 };
             assert!(matches!(few.run(&log.store).await, Err(CountError::TooMany)));

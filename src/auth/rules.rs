@@ -1,0 +1,95 @@
+//! What each method asks of its caller. A method without a rule is not served; a test fails when there is one.
+use super::Role;
+
+/// What a method asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rule {
+    /// Nothing: probes have no credentials.
+    Anyone,
+    /// To be somebody.
+    Caller,
+    /// One of these roles, for some log; the method asks again for its log.
+    Roles(&'static [Role]),
+}
+
+const PRODUCER: Rule = Rule::Roles(&[Role::Producer]);
+const READER: Rule = Rule::Roles(&[Role::Reader]);
+const ADMIN: Rule = Rule::Roles(&[Role::Admin]);
+/// Proofs hold hashes, and readers check what they have read.
+const PROOFS: Rule = Rule::Roles(&[Role::Auditor, Role::Reader]);
+/// What is known of a log, without its events.
+const ABOUT: Rule = Rule::Roles(&[Role::Auditor, Role::Reader, Role::Admin]);
+/// The same, and a producer's own line.
+const PRODUCERS: Rule = Rule::Roles(&[Role::Auditor, Role::Reader, Role::Admin, Role::Producer]);
+
+/// Every method that is served, by its path.
+pub const RULES: [(&str, Rule); 24] = [
+    ("/chancery.v1.AdminService/EraseSubject", ADMIN),
+    ("/chancery.v1.AuditService/Append", PRODUCER),
+    ("/chancery.v1.AuditService/AppendStream", PRODUCER),
+    ("/chancery.v1.AuditService/CountEvents", READER),
+    ("/chancery.v1.AuditService/GetEvent", READER),
+    ("/chancery.v1.AuditService/Query", READER),
+    ("/chancery.v1.CatalogService/GetEventType", Rule::Caller),
+    ("/chancery.v1.CatalogService/ListEventTypes", Rule::Caller),
+    ("/chancery.v1.ProducerService/GetProducer", PRODUCERS),
+    ("/chancery.v1.ProducerService/ListProducers", ABOUT),
+    ("/chancery.v1.ProofService/GetCheckpoint", PROOFS),
+    ("/chancery.v1.ProofService/GetConsistencyProof", PROOFS),
+    ("/chancery.v1.ProofService/GetInclusionProof", PROOFS),
+    ("/chancery.v1.QuarantineService/DiscardQuarantined", ADMIN),
+    ("/chancery.v1.QuarantineService/ListQuarantined", READER),
+    ("/chancery.v1.QuarantineService/ReplayQuarantined", ADMIN),
+    ("/chancery.v1.RetentionService/ApplyRetention", ADMIN),
+    ("/chancery.v1.RetentionService/GetRetention", ABOUT),
+    ("/chancery.v1.RetentionService/PlaceLegalHold", ADMIN),
+    ("/chancery.v1.RetentionService/ReleaseLegalHold", ADMIN),
+    ("/grpc.health.v1.Health/Check", Rule::Anyone),
+    ("/grpc.health.v1.Health/Watch", Rule::Anyone),
+    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Rule::Caller),
+    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Rule::Caller),
+];
+
+/// The rule of a method, and its path as a constant; `None` when there is no such method.
+pub fn of(path: &str) -> Option<(&'static str, Rule)> {
+    RULES.binary_search_by(|(known, _)| (*known).cmp(path)).ok().map(|at| RULES[at])
+}
+
+/// Roles that a caller may have one of to see proofs of a log.
+pub const PROOF_ROLES: &[Role] = &[Role::Auditor, Role::Reader];
+/// Roles that a caller may have one of to see what is known of a log.
+pub const ABOUT_ROLES: &[Role] = &[Role::Auditor, Role::Reader, Role::Admin];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+    use crate::proto::DESCRIPTORS;
+
+    #[test]
+    fn every_method_of_the_contract_has_a_rule_and_every_rule_a_method() {
+        use prost::Message as _;
+        let sets = [
+            DESCRIPTORS,
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+        ];
+        let mut methods = BTreeSet::new();
+        for set in sets {
+            for file in FileDescriptorSet::decode(set).expect("descriptors").file {
+                for service in &file.service {
+                    for method in &service.method {
+                        methods.insert(format!("/{}.{}/{}", file.package(), service.name(), method.name()));
+                    }
+                }
+            }
+        }
+        let ruled: BTreeSet<_> = RULES.iter().map(|(path, _)| (*path).to_owned()).collect();
+        assert_eq!(ruled, methods);
+        assert!(RULES.is_sorted_by(|(one, _), (other, _)| one < other), "looked up by halving");
+    }
+}
