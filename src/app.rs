@@ -1,16 +1,18 @@
 //! The composition root: the only file that sees everything. Starts a server in order (settings,
 //! catalog, store, listeners), keeps its health, and ends it in order.
 pub mod ceiling;
+mod connections;
+mod sequencers;
 mod signing;
 mod witness;
 
+use sequencers::Sequencers;
 pub use witness::witness;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
-    runtime::{Builder, Handle, Runtime},
     signal::unix::SignalKind,
     sync::{Mutex, watch},
     time::{sleep, timeout},
@@ -29,7 +31,7 @@ use crate::{
     proof::{recent::Recent, tiles::Tiler},
     query::{Engine, live::Live, token::Tokens},
     retention::Keeper,
-    server::{self, ServeError, admin, listener},
+    server::{self, ServeError, admin, tls::Tls},
     store::{self, Store, StoreError, StoreUrl},
     telemetry::{self, Metrics},
 };
@@ -121,10 +123,11 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let proposed = [*clock.new_id().as_bytes(), *uuid::Uuid::from_u128(random()).as_bytes()].concat();
     let key = store.shared_value("resume_token_key", &proposed).await.map_err(failed)?;
 
+    let metrics = Arc::new(Metrics::default());
+    let listening = connections::open(&config.connections, &metrics)?;
     let grpc = listen(config.listen).await?;
     let http = listen(config.admin_listen).await?;
     let addresses = (bound(&grpc, config.listen)?, bound(&http, config.admin_listen)?);
-    let metrics = Arc::new(Metrics::default());
     let sequencers = Sequencers::start().map_err(AppError::Threads)?;
     let live = Arc::new(Live::new(Arc::clone(&store), Arc::clone(&clock)));
     let recent = Arc::new(Recent::default());
@@ -209,11 +212,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         "serving"
     );
     let signing = signing.start();
-    let listening = listener::Settings {
-        tls: None,
-        limits: listener::Limits::DEFAULT,
-        metrics: Arc::clone(&audit.metrics),
-    };
+    let tls = listening.tls.clone();
+    let certificates = tls.clone().map(|tls| tokio::spawn(tls.watch()));
     let mut serving = tokio::spawn(server::serve_grpc(
         grpc,
         listening,
@@ -224,14 +224,22 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         drain.clone(),
     ));
 
-    tokio::select! {
-        ended = &mut serving => {
-            // The listener only ends by itself when it is broken.
-            return ended.unwrap_or(Ok(())).map_err(AppError::from);
+    loop {
+        tokio::select! {
+            ended = &mut serving => {
+                // It ends by itself when it cannot even begin.
+                return ended.unwrap_or(Ok(())).map_err(AppError::from);
+            }
+            told = stop.next() => match told {
+                Told::End => break,
+                Told::Reload => reload(tls.clone()).await,
+            },
         }
-        () = stop.next() => {}
     }
     tracing::info!("draining");
+    if let Some(certificates) = certificates {
+        certificates.abort();
+    }
     watching.abort();
     noticing.abort();
     behind_stop.cancel();
@@ -267,7 +275,23 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
             Ok(())
         }
         () = sleep(config.drain) => Err(AppError::NotDrained),
-        () = stop.next() => Err(AppError::NotDrained),
+        () = stop.end() => Err(AppError::NotDrained),
+    }
+}
+
+/// What SIGHUP does: reads again what can be exchanged while the server runs. What cannot be used is told, and what
+/// was in force stays so.
+async fn reload(tls: Option<Arc<Tls>>) {
+    tracing::info!("SIGHUP: reading files again");
+    let Some(tls) = tls else { return };
+    match tokio::task::spawn_blocking(move || tls.reload()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(fault)) => {
+            tracing::error!(%fault, "the certificates cannot be used; the old ones stay in force")
+        }
+        Err(error) => {
+            tracing::error!(%error, "the certificates could not be read; the old ones stay in force")
+        }
     }
 }
 
@@ -304,34 +328,6 @@ async fn partitions(store: &dyn Store, config: &ServeConfig) -> Result<(), AppEr
         store.partition(log, policy.partition_bits).await.map_err(failed)?;
     }
     Ok(())
-}
-
-/// The thread of the sequencers. They mostly wait for the database, and when an answer comes they must not
-/// queue behind calls that check their events: the database would wait with them.
-struct Sequencers(Option<Runtime>);
-
-impl Sequencers {
-    fn start() -> std::io::Result<Self> {
-        Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("sequencer")
-            .enable_all()
-            .build()
-            .map(|runtime| Self(Some(runtime)))
-    }
-
-    fn handle(&self) -> Handle {
-        self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
-    }
-}
-
-impl Drop for Sequencers {
-    fn drop(&mut self) {
-        // A runtime may not wait for its threads inside another one; by now they have nothing to do.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
 }
 
 /// 128 random bits from the operating system.
@@ -427,10 +423,11 @@ fn bound(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, AppErr
     listener.local_addr().map_err(|error| AppError::Listen(asked, error))
 }
 
-/// SIGTERM and SIGINT: the only place that handles signals.
+/// SIGTERM, SIGINT and SIGHUP: the only place that handles signals.
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -438,15 +435,29 @@ impl Signals {
         Ok(Self {
             terminate: tokio::signal::unix::signal(SignalKind::terminate())?,
             interrupt: tokio::signal::unix::signal(SignalKind::interrupt())?,
+            hang_up: tokio::signal::unix::signal(SignalKind::hangup())?,
         })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Told::End,
+            _ = self.interrupt.recv() => Told::End,
+            _ = self.hang_up.recv() => Told::Reload,
         }
     }
+
+    /// Waits until the end is asked for.
+    async fn end(&mut self) {
+        while self.next().await != Told::End {}
+    }
+}
+
+/// What a signal asks for.
+#[derive(PartialEq, Eq)]
+enum Told {
+    End,
+    Reload,
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub async fn witness(args: WitnessArgs) -> Result<(), AppError> {
             // The listener only ends by itself when it is broken.
             return ended.unwrap_or(Ok(())).map_err(|error| AppError::Listen(address, error));
         }
-        () = signals.next() => {}
+        () = signals.end() => {}
     }
     stop.cancel();
     // Calls that run are answered; an idle connection never ends by itself.

@@ -12,7 +12,11 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{failure::Failure, time};
+use super::{
+    failure::Failure,
+    time,
+    tls::{self, TlsArgs},
+};
 use crate::proto::v1::{
     admin_service_client::AdminServiceClient, audit_service_client::AuditServiceClient,
     catalog_service_client::CatalogServiceClient, producer_service_client::ProducerServiceClient,
@@ -41,6 +45,8 @@ pub struct ConnectArgs {
     /// Server to talk to.
     #[arg(long, global = true, value_name = "URL", env = "CHANCERY_SERVER", default_value = DEFAULT_SERVER)]
     pub server: String,
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// Producer to act as, sent as x-chancery-producer on every call. (`--producer` of query and count
     /// is a filter.)
     #[arg(long = "as", global = true, value_name = "PRODUCER", env = "CHANCERY_PRODUCER")]
@@ -95,9 +101,6 @@ impl ConnectArgs {
         let producer = self.identity.as_deref().map(str::parse).transpose();
         let producer =
             producer.map_err(|_| Failure::Usage("a producer name is printable ASCII".to_owned()))?;
-        if self.server.starts_with("https:") {
-            return Err(Failure::Usage("--server: this client speaks http:// only".to_owned()));
-        }
         let endpoint = Endpoint::from_shared(self.server.clone())
             .map_err(|error| Failure::Usage(format!("--server {}: {error}", self.server)))?
             .connect_timeout(Duration::from_secs(10))
@@ -105,6 +108,18 @@ impl ConnectArgs {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE);
+        let endpoint = match self.server.starts_with("https:") {
+            true => endpoint
+                .tls_config(self.tls.config()?)
+                .map_err(|error| Failure::Usage(format!("TLS: {}", root_cause(&error))))?,
+            // Whoever gives them believes that nobody reads along.
+            false if self.tls.is_given() => {
+                return Err(Failure::Usage(
+                    "--ca and --certificate go with https:// servers only".to_owned(),
+                ));
+            }
+            false => endpoint,
+        };
         let channel = endpoint
             .connect()
             .await
@@ -171,7 +186,10 @@ impl Connection {
 }
 
 /// tonic's own text is "transport error"; the operating system's, at the end of the chain, says why.
-fn root_cause(error: &dyn std::error::Error) -> String {
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(why) = tls::explained(error) {
+        return why;
+    }
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;

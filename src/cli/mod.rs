@@ -28,6 +28,7 @@ mod query;
 mod records;
 mod retention;
 mod time;
+mod tls;
 mod trust;
 mod verify;
 mod whole;
