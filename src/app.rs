@@ -6,13 +6,13 @@ mod sequencers;
 mod signing;
 mod witness;
 
+use connections::{bound, listen};
 use sequencers::Sequencers;
 pub use witness::witness;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
-    net::TcpListener,
     signal::unix::SignalKind,
     sync::{Mutex, watch},
     time::{sleep, timeout},
@@ -125,8 +125,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
 
     let metrics = Arc::new(Metrics::default());
     let listening = connections::open(&config.connections, &metrics)?;
-    let grpc = listen(config.listen).await?;
-    let http = listen(config.admin_listen).await?;
+    let grpc = listen(config.listen)?;
+    let http = listen(config.admin_listen)?;
     let addresses = (bound(&grpc, config.listen)?, bound(&http, config.admin_listen)?);
     let sequencers = Sequencers::start().map_err(AppError::Threads)?;
     let live = Arc::new(Live::new(Arc::clone(&store), Arc::clone(&clock)));
@@ -369,10 +369,6 @@ async fn open(url: &StoreUrl) -> Result<Arc<dyn Store>, AppError> {
     Ok(store)
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
-    TcpListener::bind(address).await.map_err(|error| AppError::Listen(address, error))
-}
-
 /// Proofs are not served as a whole when some log has no more of them: nobody may take its last checkpoint for
 /// its newest. Nor when the signer has ended, which before the server itself is a fault.
 async fn report(health: &HealthReporter, ready: bool, halted: &watch::Receiver<Vec<LogName>>) {
@@ -416,11 +412,6 @@ async fn watch_health(
             report(&health, now, &halted).await;
         }
     }
-}
-
-/// The address of a listener, which for port 0 only the operating system knows.
-fn bound(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, AppError> {
-    listener.local_addr().map_err(|error| AppError::Listen(asked, error))
 }
 
 /// SIGTERM, SIGINT and SIGHUP: the only place that handles signals.

@@ -1,8 +1,10 @@
-//! Composes what the listener needs: certificates, limits, and enough open files.
-use std::sync::Arc;
+//! Composes what the listener needs: a port, certificates, limits, and enough open files.
+use std::{net::SocketAddr, sync::Arc};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::{TcpListener, TcpSocket};
 
+use super::AppError;
 use crate::{
     clock::SystemClock,
     config::{ConfigError, Connections},
@@ -12,6 +14,10 @@ use crate::{
     },
     telemetry::Metrics,
 };
+
+/// Connections that the system holds until they are accepted: when every client comes back at once, one for which
+/// there is no room tries again a second later. More than this the system does not hold unless it is told to.
+const BACKLOG: u32 = 4096;
 
 /// Files that are open beside connections: the store's, the standard streams', the admin port's.
 const OTHER_FILES: u64 = 128;
@@ -49,6 +55,24 @@ pub(super) fn open(
         );
     }
     Ok(listener::Settings { tls, limits: *limits, metrics: Arc::clone(metrics) })
+}
+
+/// Begins to listen.
+///
+/// # Errors
+/// The address is not this machine's, or in use.
+pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
+    let failed = |error| AppError::Listen(address, error);
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
+    // So that a server that is started again need not wait for the connections of the one before.
+    socket.set_reuseaddr(true).map_err(failed)?;
+    socket.bind(address).map_err(failed)?;
+    socket.listen(BACKLOG).map_err(failed)
+}
+
+/// The address of a listener, which for port 0 only the operating system knows.
+pub(super) fn bound(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, AppError> {
+    listener.local_addr().map_err(|error| AppError::Listen(asked, error))
 }
 
 /// Raises the limit of open files as far as it goes; the new one, none when there is no limit.

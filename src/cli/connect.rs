@@ -2,7 +2,11 @@
 //!
 //! Does: connect, make clients, bound unary calls in time. Does not: retry; `append/send.rs` does.
 //! Called by: every client command.
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use clap::Args;
 use tonic::{
@@ -13,7 +17,8 @@ use tonic::{
 };
 
 use super::{
-    failure::Failure,
+    failure::{Failure, connection_lost},
+    greet::Target,
     time,
     tls::{self, TlsArgs},
 };
@@ -120,12 +125,37 @@ impl ConnectArgs {
             }
             false => endpoint,
         };
+        *OPENED.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clone());
         let channel = endpoint
             .connect()
             .await
             .map_err(|error| Failure::Unreachable(self.server.clone(), root_cause(&error)))?;
         let service = InterceptedService::new(channel, ProducerHeader(producer));
         Ok(Connection { service, timeout: self.timeout })
+    }
+}
+
+/// The flags of the last connection, for [`explained`].
+static OPENED: Mutex<Option<ConnectArgs>> = Mutex::new(None);
+/// How long it may take to find out why a call failed.
+const DOUBT: Duration = Duration::from_secs(5);
+
+/// Says more of a call whose connection was lost: a server that refuses the caller's certificate does so when the
+/// handshake is over for the client, and what it says is lost with the call.
+pub async fn explained(failure: Failure) -> Failure {
+    let args = OPENED.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(args) = args.filter(|args| args.server.starts_with("https:")) else { return failure };
+    match &failure {
+        Failure::Call(status) if connection_lost(status) => {}
+        _ => return failure,
+    }
+    let Ok(target) = Target::of(&args).await else { return failure };
+    match tokio::time::timeout(DOUBT, target.greet()).await {
+        Ok(Err(error)) => match tls::explained(&error) {
+            Some(why) => Failure::Unreachable(args.server, why),
+            None => failure,
+        },
+        Ok(Ok(())) | Err(_) => failure,
     }
 }
 

@@ -4,26 +4,19 @@
 //! server says to those only whom it has accepted; then hang up and begin again. Does not: call anything.
 use std::{
     io,
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use clap::Args;
 use hdrhistogram::Histogram;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::TcpStream,
-    task::JoinSet,
-    time::timeout,
-};
-use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
+use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     load::Seen,
     report::{Report, ReportArgs},
 };
-use crate::cli::{ambient, connect::ConnectArgs, exit::Exit, failure::Failure, time, tls};
+use crate::cli::{ambient, connect::ConnectArgs, exit::Exit, failure::Failure, greet::Target, time, tls};
 
 /// Flags of `chancery bench connect`.
 #[derive(Args, Clone, Debug)]
@@ -40,19 +33,6 @@ pub struct BenchConnectArgs {
     lasting: Duration,
 }
 
-/// What a client of HTTP/2 says first: the preface, and settings of which there are none.
-const FIRST_WORDS: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-/// Bytes of a frame's head; the fourth is its kind.
-const HEAD: usize = 9;
-const SETTINGS: u8 = 4;
-
-/// Where to connect, and how.
-struct Target {
-    address: SocketAddr,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
-    patience: Duration,
-}
-
 /// What one of those that connect has seen.
 struct Made {
     latencies: Histogram<u64>,
@@ -62,13 +42,14 @@ struct Made {
 
 /// Runs the command.
 pub async fn run(args: BenchConnectArgs) -> Result<Exit, Failure> {
-    let target = Arc::new(target(&args.connect).await?);
+    let target = Arc::new(Target::of(&args.connect).await?);
+    let patience = args.connect.timeout;
     let start = ambient::start();
     let until = start + args.lasting;
     let mut callers = JoinSet::new();
     for _ in 0..args.in_flight {
         let target = Arc::clone(&target);
-        callers.spawn(async move { target.connect_until(until).await });
+        callers.spawn(async move { connect_until(&target, patience, until).await });
     }
     let mut all = Made { latencies: Seen::new().latencies, failed: 0, first_error: None };
     for made in callers.join_all().await {
@@ -83,7 +64,7 @@ pub async fn run(args: BenchConnectArgs) -> Result<Exit, Failure> {
     report.latencies(&all.latencies);
     report.set("connections", all.latencies.len());
     report.set("failed", all.failed);
-    report.set("tls", target.tls.is_some());
+    report.set("tls", target.is_secure());
     report.set("in_flight", args.in_flight);
     report.number("seconds", took.as_secs_f64(), 1);
     report.print(args.report)?;
@@ -93,74 +74,25 @@ pub async fn run(args: BenchConnectArgs) -> Result<Exit, Failure> {
     }
 }
 
-async fn target(connect: &ConnectArgs) -> Result<Target, Failure> {
-    let wrong = |reason: &str| Failure::Usage(format!("--server {}: {reason}", connect.server));
-    let url: http::Uri = connect.server.parse().map_err(|_| wrong("is no URL"))?;
-    let host = url.host().ok_or_else(|| wrong("has no host"))?.trim_matches(['[', ']']);
-    let secure = match url.scheme_str() {
-        Some("http") => false,
-        Some("https") => true,
-        _ => return Err(wrong("begins with neither http:// nor https://")),
-    };
-    let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let unreachable = |cause: String| Failure::Unreachable(connect.server.clone(), cause);
-    let mut found =
-        tokio::net::lookup_host((host, port)).await.map_err(|error| unreachable(error.to_string()))?;
-    let address = found.next().ok_or_else(|| unreachable("the host has no address".to_owned()))?;
-    let tls = match secure {
-        false => None,
-        true => {
-            let name = ServerName::try_from(host.to_owned()).map_err(|_| wrong("has no host"))?;
-            Some((TlsConnector::from(Arc::new(connect.tls.rustls()?)), name))
+async fn connect_until(target: &Target, patience: Duration, until: Instant) -> Made {
+    let mut made = Made { latencies: Seen::new().latencies, failed: 0, first_error: None };
+    loop {
+        let start = ambient::start();
+        if start >= until {
+            return made;
         }
-    };
-    Ok(Target { address, tls, patience: connect.timeout })
-}
-
-impl Target {
-    async fn connect_until(&self, until: Instant) -> Made {
-        let mut made = Made { latencies: Seen::new().latencies, failed: 0, first_error: None };
-        loop {
-            let start = ambient::start();
-            if start >= until {
-                return made;
+        let connected = timeout(patience, target.greet()).await;
+        match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(()) => {
+                let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+                // It grows with its values, so nothing is out of range.
+                let _ = made.latencies.record(micros);
             }
-            let connected = timeout(self.patience, self.connect()).await;
-            match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                Ok(()) => {
-                    let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-                    // It grows with its values, so nothing is out of range.
-                    let _ = made.latencies.record(micros);
-                }
-                Err(error) => {
-                    made.failed += 1;
-                    made.first_error
-                        .get_or_insert_with(|| tls::explained(&error).unwrap_or_else(|| error.to_string()));
-                }
+            Err(error) => {
+                made.failed += 1;
+                made.first_error
+                    .get_or_insert_with(|| tls::explained(&error).unwrap_or_else(|| error.to_string()));
             }
         }
-    }
-
-    /// One connection, from nothing to the server's first words.
-    async fn connect(&self) -> io::Result<()> {
-        let stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
-        // It is reset at its end. One that is closed in order keeps its port for a minute, and there are 28,000.
-        stream.set_zero_linger()?;
-        match &self.tls {
-            None => greet(stream).await,
-            Some((connector, name)) => greet(connector.connect(name.clone(), stream).await?).await,
-        }
-    }
-}
-
-async fn greet(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
-    stream.write_all(FIRST_WORDS).await?;
-    stream.flush().await?;
-    let mut head = [0; HEAD];
-    stream.read_exact(&mut head).await?;
-    match head[3] {
-        SETTINGS => Ok(()),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP/2")),
     }
 }

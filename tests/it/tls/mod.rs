@@ -1,4 +1,5 @@
 //! TLS: who may connect, with what, and how certificates change while connections are open.
+mod age;
 mod alpn;
 mod clients;
 mod reload;

@@ -67,6 +67,12 @@ fn the_command_line_says_why_it_cannot_connect() {
     let server = site.start();
     let plain_store = TestStore::new(KINDS[0]);
     let plain = crate::harness::server::Server::start(&plain_store);
+    let named_store = TestStore::new(KINDS[0]);
+    let (of_another, its_key) =
+        site.authority.server(&["audit.example.com"]).write(named_store.folder.path(), "server");
+    let flags = ["--tls-certificate", super::path(&of_another), "--tls-key", super::path(&its_key)];
+    let named = crate::harness::server::Server::start_with(&named_store, &flags);
+    let by_name = format!("https://{}", named.address);
     let other = store.folder.path().join("other.crt");
     std::fs::write(&other, Authority::new().pem()).expect("a file");
     let nothing = store.folder.path().join("nothing.crt");
@@ -76,14 +82,13 @@ fn the_command_line_says_why_it_cannot_connect() {
     std::fs::copy(&key, &open).expect("a copy");
     std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("set");
     let https = format!("https://{}", server.address);
-    let by_name = format!("https://127.0.0.2:{}", server.address.rsplit(':').next().expect("a port"));
     let to_plain = format!("https://{}", plain.address);
     let to_tls = format!("http://{}", server.address);
     let (other, nothing, open) = (super::path(&other), super::path(&nothing), super::path(&open));
     let (certificate, key, ca) = (super::path(&certificate), super::path(&key), super::path(&site.client_ca));
     let cases: [(i32, &str, &[&str]); 11] = [
         (4, "not trusted here (--ca)", &["--server", &https, "--ca", other]),
-        (4, "is for another name", &["--server", &by_name]),
+        (4, "is for another name", &["--server", &by_name, "--ca", ca]),
         (4, "the answer is no TLS", &["--server", &to_plain, "--ca", ca]),
         (4, "", &["--server", &to_tls]),
         (2, "--ca", &["--server", &https, "--ca", "/no/such/file"]),
