@@ -1,22 +1,24 @@
 //! The composition root: the only file that sees everything. Starts a server in order (settings,
 //! catalog, store, listeners), keeps its health, and ends it in order.
 pub mod ceiling;
+mod connections;
 mod health;
 mod partition;
 mod process;
+mod sequencers;
 mod signals;
 mod signing;
 mod witness;
 
+use connections::{bound, listen};
 pub use partition::partition;
+use sequencers::Sequencers;
 pub use witness::witness;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use signals::{Signal, Signals};
 use tokio::{
-    net::TcpListener,
-    runtime::{Builder, Handle, Runtime},
     sync::{Mutex, watch},
     time::{sleep, timeout},
 };
@@ -36,7 +38,7 @@ use crate::{
     proof::{recent::Recent, tiles::Tiler},
     query::{Engine, live::Live, token::Tokens},
     retention::Keeper,
-    server::{self, ServeError, admin, listener},
+    server::{self, ServeError, admin, tls::Tls},
     store::{self, Store, StoreError, StoreUrl},
     telemetry::{self, Metrics},
 };
@@ -128,10 +130,11 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let proposed = [*clock.new_id().as_bytes(), *uuid::Uuid::from_u128(random()).as_bytes()].concat();
     let key = store.shared_value("resume_token_key", &proposed).await.map_err(failed)?;
 
-    let grpc = listen(config.listen).await?;
-    let http = listen(config.admin_listen).await?;
-    let addresses = (bound(&grpc, config.listen)?, bound(&http, config.admin_listen)?);
     let metrics = Arc::new(Metrics::default());
+    let listening = connections::open(&config.connections, &metrics)?;
+    let grpc = listen(config.listen)?;
+    let http = listen(config.admin_listen)?;
+    let addresses = (bound(&grpc, config.listen)?, bound(&http, config.admin_listen)?);
     let sequencers = Sequencers::start().map_err(AppError::Threads)?;
     let live = Arc::new(Live::new(Arc::clone(&store), Arc::clone(&clock)));
     let recent = Arc::new(Recent::default());
@@ -220,11 +223,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         "serving"
     );
     let signing = signing.start();
-    let listening = listener::Settings {
-        tls: None,
-        limits: listener::Limits::DEFAULT,
-        metrics: Arc::clone(&audit.metrics),
-    };
+    let tls = listening.tls.clone();
+    let certificates = tls.clone().map(|tls| tokio::spawn(tls.watch()));
     let mut serving = tokio::spawn(server::serve_grpc(
         grpc,
         listening,
@@ -235,22 +235,23 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         drain.clone(),
     ));
 
-    tokio::select! {
-        ended = &mut serving => {
-            // The listener only ends by itself when it is broken.
-            journal.abandon();
-            return ended.unwrap_or(Ok(())).map_err(AppError::from);
-        }
-        () = async {
-            loop {
-                match stop.next().await {
-                    Signal::End => break,
-                    Signal::Reload => reload(&config.access, &audit),
-                }
+    loop {
+        tokio::select! {
+            ended = &mut serving => {
+                // It ends by itself when it cannot even begin.
+                journal.abandon();
+                return ended.unwrap_or(Ok(())).map_err(AppError::from);
             }
-        } => {}
+            signal = stop.next() => match signal {
+                Signal::End => break,
+                Signal::Reload => reload(&config.access, &audit, tls.clone()).await,
+            },
+        }
     }
     tracing::info!("draining");
+    if let Some(certificates) = certificates {
+        certificates.abort();
+    }
     watching.abort();
     noticing.abort();
     behind_stop.cancel();
@@ -295,34 +296,6 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     Ok(())
 }
 
-/// The thread of the sequencers. They mostly wait for the database, and when an answer comes they must not
-/// queue behind calls that check their events: the database would wait with them.
-struct Sequencers(Option<Runtime>);
-
-impl Sequencers {
-    fn start() -> std::io::Result<Self> {
-        Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("sequencer")
-            .enable_all()
-            .build()
-            .map(|runtime| Self(Some(runtime)))
-    }
-
-    fn handle(&self) -> Handle {
-        self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
-    }
-}
-
-impl Drop for Sequencers {
-    fn drop(&mut self) {
-        // A runtime may not wait for its threads inside another one; by now they have nothing to do.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 /// 128 random bits from the operating system.
 #[expect(clippy::disallowed_methods, reason = "a key must not come from a clock")]
 fn random() -> u128 {
@@ -362,28 +335,35 @@ async fn open(url: &StoreUrl) -> Result<Arc<dyn Store>, AppError> {
     Ok(store)
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
-    TcpListener::bind(address).await.map_err(|error| AppError::Listen(address, error))
-}
-
-/// The address of a listener, which for port 0 only the operating system knows.
-fn bound(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, AppError> {
-    listener.local_addr().map_err(|error| AppError::Listen(asked, error))
-}
-
-/// Reads again what can change while the server runs. What cannot be used leaves everything as it was.
-fn reload(file: &AccessFile, audit: &Audit) {
-    match file.read() {
-        Ok(access) => {
-            audit.producers.replace(rates(&access), tokio::time::Instant::now());
-            audit.authenticator.replace(access);
-            audit.journal.record(Entry::configuration_reloaded("access"));
-            tracing::info!("the access file was read again");
+/// Reads again what can change while the server runs. What cannot be used is told, and what was in force stays so.
+async fn reload(file: &AccessFile, audit: &Audit, tls: Option<Arc<Tls>>) {
+    tracing::info!("SIGHUP: reading files again");
+    let told = |what, result: Result<(), String>| match result {
+        Ok(()) => {
+            audit.journal.record(Entry::configuration_reloaded(what));
+            tracing::info!(what, "was read again");
         }
         Err(error) => {
-            audit.journal.record(Entry::configuration_refused("access", "see the server's log"));
-            tracing::error!(%error, "the access file was not taken; what it said before holds");
+            audit.journal.record(Entry::configuration_refused(what, "the server's log says why"));
+            tracing::error!(what, error, "cannot be used; what was in force stays so");
         }
+    };
+    if file.path.is_some() {
+        let read = file.read().map(|access| {
+            audit.producers.replace(rates(&access), tokio::time::Instant::now());
+            audit.authenticator.replace(access);
+        });
+        told("access", read.map_err(|error| error.to_string()));
+    }
+    if let Some(tls) = tls {
+        let read = tokio::task::spawn_blocking(move || tls.reload()).await;
+        told(
+            "certificates",
+            match read {
+                Ok(read) => read.map_err(|fault| fault.to_string()),
+                Err(error) => Err(error.to_string()),
+            },
+        );
     }
 }
 

@@ -5,6 +5,7 @@ mod access;
 mod limits;
 mod retention;
 mod signing;
+mod tls;
 mod witness;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 
 use serde::Deserialize;
 pub use signing::Signing;
+pub use tls::Connections;
 pub use witness::{WitnessArgs, WitnessConfig};
 
 use crate::{
@@ -62,6 +64,26 @@ pub struct ServeArgs {
     /// [default: 20].
     #[arg(long, value_name = "SECONDS", env = "CHANCERY_DRAIN_SECONDS")]
     pub drain_seconds: Option<u64>,
+    /// File with the server's certificate, and those between it and its authority, PEM. With it and its key gRPC is
+    /// served over TLS only [default: none].
+    #[arg(long, value_name = "FILE", env = "CHANCERY_TLS_CERTIFICATE")]
+    pub tls_certificate: Option<PathBuf>,
+    /// File with the certificate's private key, PEM, which others may not use [default: none].
+    #[arg(long, value_name = "FILE", env = "CHANCERY_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// File with the authorities that issue certificates to clients, PEM. With it clients are asked for theirs
+    /// [default: none].
+    #[arg(long, value_name = "FILE", env = "CHANCERY_TLS_CLIENT_CA")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Serve without TLS where other machines can connect.
+    #[arg(long, env = "CHANCERY_INSECURE", value_parser = clap::builder::BoolishValueParser::new())]
+    pub insecure: bool,
+    /// Connections for gRPC that may be open at a time [default: 8192].
+    #[arg(long, value_name = "CONNECTIONS", env = "CHANCERY_MAX_CONNECTIONS")]
+    pub max_connections: Option<u32>,
+    /// Of them from one address [default: 1024].
+    #[arg(long, value_name = "CONNECTIONS", env = "CHANCERY_MAX_CONNECTIONS_PER_ADDRESS")]
+    pub max_connections_per_address: Option<u32>,
     /// File with the key that signs checkpoints, which nobody but its owner may use (mode 0600). The key itself
     /// can be given in the environment instead, as CHANCERY_SIGNING_KEY [default: none].
     #[arg(long, value_name = "FILE", env = "CHANCERY_SIGNING_KEY_FILE")]
@@ -134,6 +156,12 @@ struct File {
     log_level: Option<String>,
     log_format: Option<String>,
     drain_seconds: Option<u64>,
+    tls_certificate: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    tls_client_ca: Option<PathBuf>,
+    insecure: bool,
+    max_connections: Option<u32>,
+    max_connections_per_address: Option<u32>,
     signing_key_file: Option<PathBuf>,
     signer_state: Option<PathBuf>,
     witness: Vec<String>,
@@ -147,6 +175,7 @@ struct File {
 pub struct ServeConfig {
     pub listen: SocketAddr,
     pub admin_listen: SocketAddr,
+    pub connections: Connections,
     pub store: StoreUrl,
     pub catalog: Vec<PathBuf>,
     pub accept_unknown: BTreeSet<Family>,
@@ -224,8 +253,20 @@ impl ServeArgs {
         let mut limits = file.limits;
         limits.events_per_second = self.events_per_second.or(limits.events_per_second);
         limits.bytes_per_second = self.bytes_per_second.or(limits.bytes_per_second);
+        let listen = address("listen", self.listen, file.listen, DEFAULT_LISTEN)?;
+        let connections = tls::Given {
+            certificate: self.tls_certificate.or(file.tls_certificate),
+            key: self.tls_key.or(file.tls_key),
+            client_ca: self.tls_client_ca.or(file.tls_client_ca),
+            insecure: self.insecure || file.insecure,
+            max_connections: self.max_connections.or(file.max_connections),
+            max_connections_per_address: self
+                .max_connections_per_address
+                .or(file.max_connections_per_address),
+        };
         Ok(ServeConfig {
-            listen: address("listen", self.listen, file.listen, DEFAULT_LISTEN)?,
+            listen,
+            connections: tls::read(connections, listen)?,
             admin_listen: address(
                 "admin_listen",
                 self.admin_listen,

@@ -17,6 +17,7 @@ mod explain;
 mod export;
 mod failure;
 mod filter;
+mod greet;
 mod interrupt;
 mod keys;
 mod names;
@@ -28,6 +29,7 @@ mod query;
 mod records;
 mod retention;
 mod time;
+mod tls;
 mod trust;
 mod verify;
 mod whole;
@@ -122,6 +124,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Ok(exit) => exit,
         Err(failure) if failure.is_closed_pipe() => Exit::Done,
         Err(failure) => {
+            let failure = connect::explained(failure).await;
             say(&format!("chancery: {failure}"));
             failure.exit()
         }
