@@ -5,7 +5,7 @@ use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
-use super::{Access, Caller, Certificate, Credential, Identity, Table};
+use super::{Access, Certificate, Credential, Grants, Identity, Table};
 use crate::{clock::Clock, event::Producer};
 
 /// Bytes of a bearer token at most: signed ones with many groups have some thousands.
@@ -69,17 +69,17 @@ impl Authenticator {
         self.access.send_replace(Arc::new(access));
     }
 
-    /// How much longer the credential of a caller lasts; `None` for ever.
-    pub fn left(&self, caller: &Caller) -> Option<Duration> {
-        let left = caller.identity.expires_at?.saturating_sub(self.clock.now_micros());
+    /// How much longer a credential lasts; `None` for ever.
+    pub fn left(&self, identity: &Identity) -> Option<Duration> {
+        let left = identity.expires_at?.saturating_sub(self.clock.now_micros());
         Some(Duration::from_micros(u64::try_from(left).unwrap_or(0)))
     }
 
-    /// Who makes a call.
+    /// Who makes a call, and what they may do.
     ///
     /// # Errors
     /// Why the caller is nobody.
-    pub fn authenticate(&self, credentials: Credentials<'_>) -> Result<Caller, Refused> {
+    pub fn authenticate(&self, credentials: Credentials<'_>) -> Result<(Identity, Grants), Refused> {
         let access = self.current();
         let identity = self.identify(&access, credentials)?;
         if identity.name.as_str() == Producer::OWN {
@@ -90,8 +90,8 @@ impl Authenticator {
         {
             return Err(Refused::OtherName);
         }
-        let grants = Arc::new(access.grants(&identity));
-        Ok(Caller { identity, address: None, grants })
+        let grants = access.grants(&identity);
+        Ok((identity, grants))
     }
 
     fn identify(&self, access: &Access, credentials: Credentials<'_>) -> Result<Identity, Refused> {
