@@ -345,7 +345,7 @@ async fn reload(file: &AccessFile, audit: &Audit, tls: Option<Arc<Tls>>) {
         }
         Err(error) => {
             audit.journal.record(Entry::configuration_refused(what, "the server's log says why"));
-            tracing::error!(what, error, "cannot be used; what was in force stays so");
+            tracing::error!(what, error, "cannot be used; the old ones stay in force");
         }
     };
     if file.path.is_some() {
