@@ -1,5 +1,6 @@
 //! The composition root: the only file that sees everything. Starts a server in order (settings,
 //! catalog, store, listeners), keeps its health, and ends it in order.
+mod callers;
 pub mod ceiling;
 mod signals;
 mod signing;
@@ -7,7 +8,7 @@ mod witness;
 
 pub use witness::witness;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use signals::{Signal, Signals};
 use tokio::{
@@ -20,14 +21,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    auth::{Access, Authenticator},
+    auth::Authenticator,
     catalog::{Catalog, CatalogError},
     clock::{Clock, SystemClock},
-    config::{AccessFile, ConfigError, MigrateArgs, PartitionArgs, ServeArgs, ServeConfig},
-    event::{LogName, Producer},
+    config::{ConfigError, MigrateArgs, PartitionArgs, ServeArgs, ServeConfig},
+    event::LogName,
     grpc::{audit::Audit, catalog::CatalogRpc, query::Queries},
     index,
-    ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, rate::Rates, streams::Streams},
+    ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, streams::Streams},
     journal::Journal,
     proof::{recent::Recent, tiles::Tiler},
     query::{Engine, live::Live, token::Tokens},
@@ -117,6 +118,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         .map_err(|reason| ConfigError { setting: "log_level", reason })?;
     let catalog = Arc::new(catalog(&config)?);
     let access = config.access.read()?;
+    let jwt = callers::jwt(config.jwt.clone()).await?;
     let store = open(&config.store).await?;
     let failed = |error| AppError::Store(config.store.clone(), error);
     partitions(store.as_ref(), &config).await?;
@@ -146,8 +148,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let audit = Arc::new(Audit {
         catalog: Arc::clone(&catalog),
         ingest: Arc::clone(&ingest),
-        producers: Allowances::new(config.rates, rates(&access), tokio::time::Instant::now()),
-        authenticator: Arc::new(Authenticator::new(access, Arc::new(SystemClock))),
+        producers: Allowances::new(config.rates, callers::rates(&access), tokio::time::Instant::now()),
+        authenticator: Arc::new(Authenticator::new(access, jwt, Arc::new(SystemClock))),
         streams: Streams::default(),
         store: Arc::clone(&store),
         engine: Engine {
@@ -241,7 +243,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
             loop {
                 match stop.next().await {
                     Signal::End => break,
-                    Signal::Reload => reload(&config.access, &audit),
+                    Signal::Reload => callers::reload(&config.access, &audit),
                 }
             }
         } => {}
@@ -445,24 +447,6 @@ async fn watch_health(
 /// The address of a listener, which for port 0 only the operating system knows.
 fn bound(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, AppError> {
     listener.local_addr().map_err(|error| AppError::Listen(asked, error))
-}
-
-/// Reads again what can change while the server runs. What cannot be used leaves everything as it was.
-fn reload(file: &AccessFile, audit: &Audit) {
-    match file.read() {
-        Ok(access) => {
-            audit.producers.replace(rates(&access), tokio::time::Instant::now());
-            audit.authenticator.replace(access);
-            tracing::info!("the access file was read again");
-        }
-        Err(error) => tracing::error!(%error, "the access file was not taken; what it said before holds"),
-    }
-}
-
-/// The rates of producers with rates of their own.
-fn rates(access: &Access) -> BTreeMap<Producer, Rates> {
-    let producers = access.table().into_iter().flat_map(|table| &table.producers);
-    producers.map(|(name, grant)| (name.clone(), grant.rates)).collect()
 }
 
 #[cfg(test)]

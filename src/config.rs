@@ -2,6 +2,7 @@
 //! of the configuration file; the first of these that is given wins. All are checked before a port is
 //! bound.
 mod access;
+mod jwt;
 mod limits;
 mod retention;
 mod signing;
@@ -19,8 +20,13 @@ pub use signing::Signing;
 pub use witness::{WitnessArgs, WitnessConfig};
 
 use crate::{
-    auth::Access, catalog::model::Family, event::LogName, ingest::rate::Rates, retention::policy::Policy,
-    store::StoreUrl, telemetry::LogFormat,
+    auth::{Access, jwt::Settings as Jwt},
+    catalog::model::Family,
+    event::LogName,
+    ingest::rate::Rates,
+    retention::policy::Policy,
+    store::StoreUrl,
+    telemetry::LogFormat,
 };
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:50051";
@@ -139,6 +145,7 @@ struct File {
     witness: Vec<String>,
     limits: limits::Table,
     access: Option<PathBuf>,
+    jwt: Option<jwt::Table>,
     retention: BTreeMap<String, retention::Table>,
 }
 
@@ -159,6 +166,8 @@ pub struct ServeConfig {
     pub rates: Rates,
     /// Who may do what.
     pub access: AccessFile,
+    /// None: no signed token is believed.
+    pub jwt: Option<Jwt>,
     /// How long the events of logs are kept.
     pub retention: BTreeMap<LogName, Policy>,
 }
@@ -224,6 +233,11 @@ impl ServeArgs {
         let mut limits = file.limits;
         limits.events_per_second = self.events_per_second.or(limits.events_per_second);
         limits.bytes_per_second = self.bytes_per_second.or(limits.bytes_per_second);
+        let access = AccessFile { path: self.access.or(file.access), limits };
+        let jwt = file.jwt.map(jwt::Table::settings).transpose().map_err(|reason| error("jwt", reason))?;
+        if jwt.is_some() && access.path.is_none() {
+            return Err(error("jwt", "needs an access file, which says what callers may do"));
+        }
         Ok(ServeConfig {
             listen: address("listen", self.listen, file.listen, DEFAULT_LISTEN)?,
             admin_listen: address(
@@ -246,8 +260,9 @@ impl ServeArgs {
                 self.signer_state.or(file.signer_state),
                 if self.witness.is_empty() { file.witness } else { self.witness },
             )?,
-            rates: limits.rates().map_err(|reason| error("limits", reason))?,
-            access: AccessFile { path: self.access.or(file.access), limits },
+            rates: access.limits.rates().map_err(|reason| error("limits", reason))?,
+            access,
+            jwt,
             retention: retention::policies(file.retention)?,
         })
     }

@@ -6,6 +6,7 @@
 mod access;
 mod authenticator;
 mod certificate;
+pub mod jwt;
 pub mod rules;
 mod scope;
 
@@ -17,6 +18,9 @@ pub use certificate::{Certificate, Unreadable};
 pub use scope::Scope;
 
 use crate::event::{LogName, Producer};
+
+/// Begins the name of a group's line in the access file; nobody's own name does.
+pub const GROUP: &str = "group:";
 
 /// What a caller may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

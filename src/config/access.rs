@@ -9,15 +9,13 @@ use serde::Deserialize;
 
 use super::{ConfigError, error, limits};
 use crate::{
-    auth::{Access, Families, Holder, Logs, ProducerGrant, ReaderGrant, Table, TokenGrant},
+    auth::{Access, Families, GROUP, Holder, Logs, ProducerGrant, ReaderGrant, Table, TokenGrant},
     catalog::model::Family,
     event::{LogName, Producer},
 };
 
 /// Stands for all logs, and for all families.
 const ALL: &str = "*";
-/// Begins the name of a group.
-const GROUP: &str = "group:";
 
 /// The access file.
 #[derive(Deserialize, Default)]

@@ -81,7 +81,7 @@ where
             let address = peer.as_ref().map(|peer| peer.address);
             let certificate = peer.as_ref().and_then(|peer| peer.certificate.as_deref());
             let credentials = Credentials { headers: request.headers(), certificate };
-            let caller = match authenticator.authenticate(credentials) {
+            let caller = match authenticator.authenticate(credentials).await {
                 Ok(caller) => Arc::new(Caller { address, ..caller }),
                 Err(refused) => {
                     tracing::info!(method, address = address.map(tracing::field::display), %refused, "nobody is calling");
