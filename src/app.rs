@@ -2,10 +2,13 @@
 //! catalog, store, listeners), keeps its health, and ends it in order.
 mod callers;
 pub mod ceiling;
+mod health;
+mod partition;
 mod signals;
 mod signing;
 mod witness;
 
+pub use partition::partition;
 pub use witness::witness;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -18,14 +21,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_health::server::HealthReporter;
 
 use crate::{
     auth::Authenticator,
     catalog::{Catalog, CatalogError},
     clock::{Clock, SystemClock},
-    config::{ConfigError, MigrateArgs, PartitionArgs, ServeArgs, ServeConfig},
-    event::LogName,
+    config::{ConfigError, MigrateArgs, ServeArgs, ServeConfig},
     grpc::{audit::Audit, catalog::CatalogRpc, query::Queries},
     index,
     ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, streams::Streams},
@@ -38,8 +40,6 @@ use crate::{
     telemetry::{self, Metrics},
 };
 
-/// How often the store is asked whether it is ready.
-const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
 /// Between the moment health says NOT_SERVING and the moment the listener closes, so that load balancers
 /// hear of it first.
 const NOTICE: Duration = Duration::from_millis(200);
@@ -121,7 +121,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let jwt = callers::jwt(config.jwt.clone()).await?;
     let store = open(&config.store).await?;
     let failed = |error| AppError::Store(config.store.clone(), error);
-    partitions(store.as_ref(), &config).await?;
+    partition::ensure(store.as_ref(), &config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // The stored key wins, so every replica and every restart has the same.
     let proposed = [*clock.new_id().as_bytes(), *uuid::Uuid::from_u128(random()).as_bytes()].concat();
@@ -148,6 +148,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let audit = Arc::new(Audit {
         catalog: Arc::clone(&catalog),
         ingest: Arc::clone(&ingest),
+        journal: Arc::clone(&journal),
         producers: Allowances::new(config.rates, callers::rates(&access), tokio::time::Instant::now()),
         authenticator: Arc::new(Authenticator::new(access, jwt, Arc::new(SystemClock))),
         streams: Streams::default(),
@@ -206,9 +207,9 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let admin = admin::Admin { metrics, ready, halted: halted.clone() };
     let admin = tokio::spawn(admin::serve(http, admin, http_stop.clone().cancelled_owned()));
     let health = HealthReporter::new();
-    report(&health, true, &halted).await;
+    health::report(&health, true, &halted).await;
     let watching =
-        tokio::spawn(watch_health(Arc::clone(&store), health.clone(), ready_sender.clone(), halted.clone()));
+        tokio::spawn(health::watch(Arc::clone(&store), health.clone(), ready_sender.clone(), halted.clone()));
     tracing::info!(
         grpc = %addresses.0,
         admin = %addresses.1,
@@ -253,7 +254,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     noticing.abort();
     behind_stop.cancel();
     ready_sender.send_replace(false);
-    report(&health, false, &halted).await;
+    health::report(&health, false, &halted).await;
     let drained = async {
         sleep(NOTICE).await;
         drain.cancel();
@@ -290,41 +291,6 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         return Err(AppError::NotDrained);
     }
     tracing::info!("drained");
-    Ok(())
-}
-
-/// `chancery partition`.
-///
-/// # Errors
-/// The store cannot be reached, or would not do it.
-pub async fn partition(args: PartitionArgs) -> Result<(), AppError> {
-    let (url, log, bits) = args.resolve()?;
-    let failed = |error| AppError::Store(url.clone(), error);
-    let store = open(&url).await?;
-    let has = store.partition(&log, bits).await.map_err(failed)?;
-    store.close().await;
-    println!("log {log} of {url} has partitions of {} events", 1_u64 << has);
-    Ok(())
-}
-
-/// Sees to it that every log that retention removes something of has partitions of its own.
-async fn partitions(store: &dyn Store, config: &ServeConfig) -> Result<(), AppError> {
-    let failed = |error| AppError::Store(config.store.clone(), error);
-    for (log, policy) in &config.retention {
-        if store.partition_bits(log).await.map_err(failed)?.is_some() {
-            continue;
-        }
-        // A large log takes a while, in which nobody else can append to it: the operator chooses when.
-        let postgres = !matches!(config.store, StoreUrl::Sqlite(_));
-        if postgres && store.extent(log).await.map_err(failed)?.size > 0 {
-            let reason = format!(
-                "{:?}: the log's events lie among other logs'; run `chancery partition {log}` first",
-                log.as_str()
-            );
-            return Err(ConfigError { setting: "retention", reason }.into());
-        }
-        store.partition(log, policy.partition_bits).await.map_err(failed)?;
-    }
     Ok(())
 }
 
@@ -399,80 +365,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
     TcpListener::bind(address).await.map_err(|error| AppError::Listen(address, error))
 }
 
-/// Proofs are not served as a whole when some log has no more of them: nobody may take its last checkpoint for
-/// its newest. Nor when the signer has ended, which before the server itself is a fault.
-async fn report(health: &HealthReporter, ready: bool, halted: &watch::Receiver<Vec<LogName>>) {
-    let is_halted = !halted.borrow().is_empty() || halted.has_changed().is_err();
-    for service in server::SERVICES {
-        let serving = ready && !(is_halted && service == server::PROOF);
-        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-        health.set_service_status(service, status).await;
-    }
-}
-
-/// Keeps gRPC health and `/readyz` true to the store's state and to the signer's, and says when the store's
-/// changes; the signer says so itself.
-async fn watch_health(
-    store: Arc<dyn Store>,
-    health: HealthReporter,
-    ready: watch::Sender<bool>,
-    mut halted: watch::Receiver<Vec<LogName>>,
-) {
-    let mut signs = true;
-    loop {
-        tokio::select! {
-            () = sleep(HEALTH_INTERVAL) => {}
-            changed = halted.changed(), if signs => {
-                signs = changed.is_ok();
-                if !signs {
-                    tracing::error!("the signer has ended: no checkpoint is signed until the server is started again");
-                }
-                let now = *ready.borrow();
-                report(&health, now, &halted).await;
-                continue;
-            }
-        }
-        let answer = store.ready().await;
-        let now = answer.is_ok();
-        if ready.send_replace(now) != now {
-            match answer {
-                Ok(()) => tracing::info!("the store is back"),
-                Err(error) => tracing::error!(%error, "the store is not ready"),
-            }
-            report(&health, now, &halted).await;
-        }
-    }
-}
-
 /// The address of a listener, which for port 0 only the operating system knows.
 fn bound(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, AppError> {
     listener.local_addr().map_err(|error| AppError::Listen(asked, error))
-}
-
-#[cfg(test)]
-mod tests {
-    use tonic_health::{
-        pb::{HealthCheckRequest, health_server::Health as _},
-        server::HealthService,
-    };
-
-    use super::*;
-
-    #[tokio::test]
-    async fn proofs_are_not_served_when_the_signer_has_ended() {
-        let health = HealthReporter::new();
-        let (signer, halted) = watch::channel(Vec::new());
-        let service = HealthService::from_health_reporter(health.clone());
-        let status = async |service_name: &str| {
-            let request = HealthCheckRequest { service: service_name.to_owned() };
-            let answer = service.check(tonic::Request::new(request)).await.expect("a known service");
-            answer.into_inner().status
-        };
-        let (serving, not_serving) = (1, 2);
-        report(&health, true, &halted).await;
-        assert_eq!((status(server::PROOF).await, status("").await), (serving, serving));
-        drop(signer);
-        report(&health, true, &halted).await;
-        assert_eq!((status(server::PROOF).await, status("").await), (not_serving, serving));
-    }
 }

@@ -11,6 +11,7 @@ use crate::{
     event::Producer,
     grpc::audit::Audit,
     ingest::rate::Rates,
+    journal::Entry,
 };
 
 /// What checks signed tokens, with the keys of their issuer. A file must be right; an issuer that does not answer now
@@ -41,17 +42,25 @@ pub fn reload(file: &AccessFile, audit: &Audit) {
         Ok(access) => {
             audit.producers.replace(rates(&access), tokio::time::Instant::now());
             audit.authenticator.replace(access);
+            audit.journal.record(Entry::configuration_reloaded("access"));
             tracing::info!("the access file was read again");
         }
-        Err(error) => tracing::error!(%error, "the access file was not taken; what it said before holds"),
+        Err(error) => {
+            audit.journal.record(Entry::configuration_refused("access", "see the server's log"));
+            tracing::error!(%error, "the access file was not taken; what it said before holds");
+        }
     }
     if let Some(jwt) = audit.authenticator.jwt() {
         jwt.forget();
-        let jwt = Arc::clone(jwt);
+        let (jwt, journal) = (Arc::clone(jwt), Arc::clone(&audit.journal));
         tokio::spawn(async move {
             match jwt.fetch().await {
-                Ok(()) => tracing::info!("the keys of signed tokens were read again"),
+                Ok(()) => {
+                    journal.record(Entry::configuration_reloaded("jwt"));
+                    tracing::info!("the keys of signed tokens were read again");
+                }
                 Err(error) => {
+                    journal.record(Entry::configuration_refused("jwt", "see the server's log"));
                     tracing::error!(error, "the keys of signed tokens were not taken; those before hold");
                 }
             }

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use super::{
-    Access, Caller, Certificate, Credential, GROUP, Identity, Table,
+    Access, Certificate, Credential, GROUP, Grants, Identity, Table,
     jwt::{Invalid, Jwt},
 };
 use crate::{clock::Clock, event::Producer};
@@ -80,17 +80,18 @@ impl Authenticator {
         self.access.send_replace(Arc::new(access));
     }
 
-    /// How much longer the credential of a caller lasts; `None` for ever.
-    pub fn left(&self, caller: &Caller) -> Option<Duration> {
-        let left = caller.identity.expires_at?.saturating_sub(self.clock.now_micros());
+    /// How much longer a credential lasts; `None` for ever.
+    pub fn left(&self, identity: &Identity) -> Option<Duration> {
+        let left = identity.expires_at?.saturating_sub(self.clock.now_micros());
         Some(Duration::from_micros(u64::try_from(left).unwrap_or(0)))
     }
 
-    /// Who makes a call. Waits only when a signed token names a key of its issuer that is not known.
+    /// Who makes a call, and what they may do. Waits only when a signed token names a key of its issuer that is not
+    /// known.
     ///
     /// # Errors
     /// Why the caller is nobody.
-    pub async fn authenticate(&self, credentials: Credentials<'_>) -> Result<Caller, Refused> {
+    pub async fn authenticate(&self, credentials: Credentials<'_>) -> Result<(Identity, Grants), Refused> {
         let access = self.current();
         let identity = self.identify(&access, credentials).await?;
         if identity.name.as_str() == Producer::OWN {
@@ -101,8 +102,8 @@ impl Authenticator {
         {
             return Err(Refused::OtherName);
         }
-        let grants = Arc::new(access.grants(&identity));
-        Ok(Caller { identity, address: None, grants })
+        let grants = access.grants(&identity);
+        Ok((identity, grants))
     }
 
     async fn identify(&self, access: &Access, credentials: Credentials<'_>) -> Result<Identity, Refused> {

@@ -88,6 +88,8 @@ pub struct Identity {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Caller {
     pub identity: Identity,
+    /// What they call: service and method.
+    pub method: &'static str,
     /// Where from; `None` when the transport does not tell.
     pub address: Option<SocketAddr>,
     pub grants: Arc<Grants>,

@@ -50,9 +50,9 @@ pub const RULES: [(&str, Rule); 24] = [
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Rule::Caller),
 ];
 
-/// The rule of a method, and its path as a constant; `None` when there is no such method.
+/// A method's name, which is its path without the slash, and its rule; `None` when there is no such method.
 pub fn of(path: &str) -> Option<(&'static str, Rule)> {
-    RULES.binary_search_by(|(known, _)| (*known).cmp(path)).ok().map(|at| RULES[at])
+    RULES.binary_search_by(|(known, _)| (*known).cmp(path)).ok().map(|at| (&RULES[at].0[1..], RULES[at].1))
 }
 
 /// Roles that a caller may have one of to see proofs of a log.

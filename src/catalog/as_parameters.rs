@@ -233,7 +233,7 @@ fn json_scalar(text: &str, at: usize) -> Result<(String, usize), ParseError> {
 /// Writes the text form as the vendor does, `Action` last, with one blank between any two pairs.
 ///
 /// A value that cannot stand bare is quoted even where `quoted` is false. What was read from the
-/// text form reads back the same. A value from JSON may not: it can hold what ends one (`" X=`).
+/// text form reads back as the same pairs, and is ambiguous only if it was: the quotes of an action go. A value from JSON may not: it can hold what ends one (`" X=`).
 pub fn render<'a>(
     action: Option<&'a str>,
     parameters: impl Iterator<Item = (&'a str, &'a str, bool)>,

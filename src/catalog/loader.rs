@@ -48,7 +48,7 @@ const INTERFACES: [&str; 3] = ["gui", "ccm_api", "rest_api"];
 type Dictionary = HashMap<String, Arc<Attribute>>;
 
 /// Collects files into family catalogs.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Loader {
     families: BTreeMap<Family, FamilyCatalog>,
     dictionaries: BTreeMap<Family, Dictionary>,
@@ -219,14 +219,16 @@ impl Loader {
         for (code, value) in file.parameter {
             let offset = value.span().start;
             let attribute = self.key_attribute(family, offset, value.into_inner())?;
-            if self.family(family).parameters.insert(code.clone(), attribute).is_some() {
+            let folded = super::fold_parameter(&code);
+            if self.family(family).parameters.insert(folded, attribute).is_some() {
                 return fault(offset, format!("parameter code {code:?} is defined twice"));
             }
         }
         for event in file.event {
             let offset = event.span().start;
-            let event = event.into_inner();
-            for code in &event.codes {
+            let mut event = event.into_inner();
+            for code in &mut event.codes {
+                *code = super::fold_parameter(code);
                 if !self.family(family).parameters.contains_key(code) {
                     return fault(
                         offset,

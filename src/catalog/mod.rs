@@ -50,7 +50,7 @@ const EMBEDDED: [(&str, &str); 5] = [
 ];
 
 /// What is known of one family.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct FamilyCatalog {
     /// Event types, as in the files.
     pub types: Vec<Arc<EventType>>,
@@ -62,7 +62,7 @@ pub struct FamilyCatalog {
     pub operations: Vec<Operation>,
     /// CMS notification: folded keys of `credential_values`.
     pub credential_values: BTreeMap<String, CredentialValue>,
-    /// AS audit: parameter codes.
+    /// AS audit: folded parameter codes.
     pub parameters: BTreeMap<String, Arc<Attribute>>,
     /// Token Server: folded keys of `details`. Chancery: its keys.
     pub details: BTreeMap<String, Arc<Attribute>>,
@@ -72,7 +72,7 @@ impl FamilyCatalog {
     /// AS audit: what a parameter code means. Compared without case and blanks, so that no spelling of a
     /// secret's code slips past the secret policy.
     pub fn parameter(&self, code: &str) -> Option<&Arc<Attribute>> {
-        self.parameters.get(code).or_else(|| self.parameters.get(&code.trim().to_ascii_uppercase()))
+        self.parameters.get(code).or_else(|| self.parameters.get(&fold_parameter(code)))
     }
 }
 
@@ -96,6 +96,40 @@ pub struct Draft {
     pub severity: Option<u32>,
 }
 
+/// The embedded files, read: what every catalog begins with.
+#[derive(Clone)]
+pub struct Embedded(loader::Loader);
+
+impl Embedded {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// The first fault of the first wrong file.
+    pub fn load() -> Result<Self, CatalogError> {
+        let mut loader = loader::Loader::default();
+        for (name, text) in EMBEDDED {
+            loader.add(name, text)?;
+        }
+        Ok(Self(loader))
+    }
+
+    /// The catalog with `site_files`, given as (name, text).
+    ///
+    /// # Errors
+    /// The first fault of the first wrong file.
+    pub fn with<'a>(
+        mut self,
+        site_files: impl IntoIterator<Item = (&'a str, &'a str)>,
+        accept_unknown: BTreeSet<Family>,
+    ) -> Result<Catalog, CatalogError> {
+        for (name, text) in site_files {
+            self.0.add_site(name, text)?;
+        }
+        let (families, version) = self.0.finish();
+        Ok(Catalog { families, version, accept_unknown })
+    }
+}
+
 /// The whole catalog.
 pub struct Catalog {
     families: BTreeMap<Family, FamilyCatalog>,
@@ -113,15 +147,7 @@ impl Catalog {
         site_files: impl IntoIterator<Item = (&'a str, &'a str)>,
         accept_unknown: BTreeSet<Family>,
     ) -> Result<Self, CatalogError> {
-        let mut loader = loader::Loader::default();
-        for (name, text) in EMBEDDED {
-            loader.add(name, text)?;
-        }
-        for (name, text) in site_files {
-            loader.add_site(name, text)?;
-        }
-        let (families, version) = loader.finish();
-        Ok(Self { families, version, accept_unknown })
+        Embedded::load()?.with(site_files, accept_unknown)
     }
 
     /// A digest over all loaded files, 12 hexadecimal digits.
@@ -158,19 +184,29 @@ impl Catalog {
 
     /// Whether no attribute of this name ever holds a personal value. One that the catalog does not have may.
     pub fn is_public(&self, name: &str) -> bool {
-        let mut classes = self
-            .families
+        let mut classes = self.classes(name).peekable();
+        let known = classes.peek().is_some();
+        (known && classes.all(|class| class == model::Class::Public)) || reading::PUBLIC.contains(&name)
+    }
+
+    /// Whether attributes of this name are known, and none of them is of class secret.
+    pub fn holds_no_secret(&self, name: &str) -> bool {
+        let mut classes = self.classes(name).peekable();
+        let known = classes.peek().is_some();
+        (known && classes.all(|class| class != model::Class::Secret)) || reading::PUBLIC.contains(&name)
+    }
+
+    /// The classes of the attributes of a name.
+    fn classes(&self, name: &str) -> impl Iterator<Item = model::Class> {
+        self.families
             .values()
             .flat_map(|family| {
                 let dictionary = family.attributes.values().chain(family.parameters.values());
                 let values = family.credential_values.values().map(|value| &value.attribute);
                 dictionary.chain(family.details.values()).chain(values)
             })
-            .filter(|attribute| attribute.name == name)
+            .filter(move |attribute| attribute.name == name)
             .map(|attribute| attribute.class)
-            .peekable();
-        let known = classes.peek().is_some();
-        (known && classes.all(|class| class == model::Class::Public)) || reading::PUBLIC.contains(&name)
     }
 
     /// Why `code` is unknown, with the nearest known ones.
@@ -280,6 +316,11 @@ fn fold_code(family: Family, code: &str) -> String {
             code.trim().to_owned()
         }
     }
+}
+
+/// The form in which parameter codes are kept and compared.
+fn fold_parameter(code: &str) -> String {
+    code.trim().to_ascii_uppercase()
 }
 
 /// Accepts an event of a code that the catalog does not know, under its own field names.

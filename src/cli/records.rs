@@ -33,6 +33,8 @@ const PRUNED: &str = "POSITION_PRUNED";
 pub struct Records<'a> {
     connection: &'a Connection,
     log: &'a str,
+    /// Told to the server, which records it.
+    purpose: &'static str,
     left: Range<u64>,
     stream: Option<Streaming<Message>>,
     last: Option<Bytes>,
@@ -41,8 +43,13 @@ pub struct Records<'a> {
 
 impl<'a> Records<'a> {
     /// Nothing is read yet.
-    pub const fn new(connection: &'a Connection, log: &'a str, positions: Range<u64>) -> Self {
-        Self { connection, log, left: positions, stream: None, last: None, failures: 0 }
+    pub const fn new(
+        connection: &'a Connection,
+        log: &'a str,
+        purpose: &'static str,
+        positions: Range<u64>,
+    ) -> Self {
+        Self { connection, log, purpose, left: positions, stream: None, last: None, failures: 0 }
     }
 
     /// The next event that is there; none at the end of the range or of the log.
@@ -94,6 +101,7 @@ impl<'a> Records<'a> {
         let request = QueryRequest {
             log: self.log.to_owned(),
             r#where: format!("position >= {start} AND position < {end}"),
+            purpose: self.purpose.to_owned(),
             ..QueryRequest::default()
         };
         let mut client = Grpc::new(self.connection.service()).max_decoding_message_size(DECODE_LIMIT);

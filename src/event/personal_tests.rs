@@ -175,6 +175,10 @@ fn every_commitment_opens_and_no_other_bytes_do() {
         let mut more = sealed.personal().to_vec();
         more.extend(Event { actor: "somebody".to_owned(), ..Event::default() }.encode_to_vec());
         assert_eq!(open(&put_together(sealed.record(), &more)), Err(NotAnEvent::Uncommitted));
+        // An empty text reads like none, and would blank the one that was committed to.
+        let mut blank = sealed.personal().to_vec();
+        blank.extend([13 << 3 | 2, 0]);
+        assert_eq!(open(&put_together(sealed.record(), &blank)), Err(NotAnEvent::Uncommitted));
         assert!(matches!(open(&put_together(sealed.record(), &[])), Err(NotAnEvent::Openings { .. })));
     }
     assert!(seen > 30, "{seen} events");

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{audit::Audit, may, status};
+use super::{audit::Audit, may, status, told};
 use crate::{
     event::{LogName, Producer, limits::MAX_TEXT_BYTES},
     ingest::erasure::{self, EraseError, Erasing},
+    journal::Entry,
     proto::{servers::admin_service_server::AdminService, v1},
 };
 
@@ -29,10 +30,16 @@ impl AdminService for AdminRpc {
         let log = may::administer(&caller, &request.log)?;
         text("INVALID_SUBJECT", "subject", &request.subject, MAX_TEXT_BYTES)?;
         let audit = Arc::clone(&self.0);
+        let who = told::who(&caller);
         let asked = match request.dry_run {
             true => None,
             false => Some(asked(&log, &request, caller.name().clone())?),
         };
+        if let Some(asked) = &asked {
+            let erasure::Request { request_id, reason, .. } = asked;
+            let entry = Entry::erasure_requested(&who, caller.method, &log, *request_id, reason);
+            audit.journal.record(entry);
+        }
         // Not tied to the call: a caller that goes away leaves no transaction half done.
         let work = tokio::spawn(async move {
             let _running = running;

@@ -11,7 +11,7 @@ use prost::Message as _;
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{audit::Audit, limits, may, status};
+use super::{audit::Audit, limits, may, status, told};
 use crate::{
     auth::Caller,
     catalog::{
@@ -25,6 +25,7 @@ use crate::{
         admission::Received,
         sequencer::{self, Entry, Mode, Submission, Verdict},
     },
+    journal,
     proto::{
         google::rpc,
         v1::{self, AppendResult},
@@ -38,6 +39,13 @@ use crate::{
 pub(super) struct Checked {
     pub(super) event_id: String,
     pub(super) fate: Fate,
+}
+
+impl Checked {
+    /// Whether it is refused because of who sent it.
+    fn is_denied(&self) -> bool {
+        matches!(&self.fate, Fate::Rejected(rejection) if rejection.reason == Reason::FamilyNotAllowed)
+    }
 }
 
 pub(super) enum Fate {
@@ -300,6 +308,10 @@ pub(super) fn check(
                 checked.push(Checked { event_id, fate: Fate::quarantined(refused.rejection) });
             }
         }
+    }
+    if checked.iter().any(Checked::is_denied) {
+        let denied = ("PERMISSION_DENIED", status::FAMILY_NOT_ALLOWED);
+        audit.journal.record(journal::Entry::denied(&told::who(caller), caller.method, denied));
     }
     (checked, entries)
 }

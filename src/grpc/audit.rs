@@ -9,7 +9,7 @@ use super::{
     append, append_stream, convert, may,
     query::{self, Queries},
     spliced::{self, GetEventMessage, QueryMessage},
-    status,
+    status, told,
 };
 use crate::{
     auth::Authenticator,
@@ -17,6 +17,7 @@ use crate::{
     clock::Clock,
     event::{LogName, Producer},
     ingest::{Ingest, admission::Received, allowance::Allowances, streams::Streams},
+    journal::{Entry, Journal},
     proto::{servers::audit_service_server::AuditService, v1},
     query::{
         Engine,
@@ -34,6 +35,8 @@ const MAX_COUNT_ROWS: u32 = 10_000;
 pub struct Audit {
     pub catalog: Arc<Catalog>,
     pub ingest: Arc<Ingest>,
+    /// What callers did.
+    pub journal: Arc<Journal>,
     pub authenticator: Arc<Authenticator>,
     pub producers: Allowances,
     /// Open append streams.
@@ -86,7 +89,7 @@ impl AuditService for AuditRpc {
     type QueryStream = Answers<QueryMessage>;
 
     async fn query(&self, request: Request<v1::QueryRequest>) -> Result<Response<Self::QueryStream>, Status> {
-        let messages = query::query(&self.0, may::caller(&request)?.as_ref(), request.get_ref())?;
+        let messages = query::query(&self.0, &may::caller(&request)?, request.get_ref())?;
         Ok(Response::new(Box::pin(messages)))
     }
 
@@ -133,6 +136,8 @@ impl AuditService for AuditRpc {
         };
         // What the caller does not see is not there for it.
         let seen = spliced::seen(event, &scope)?.ok_or_else(|| no_event(&log, &what))?;
+        let entry = Entry::event_read(&told::who(&caller), caller.method, &log);
+        self.0.journal.record(entry.with_number("position", position));
         Ok(Response::new(GetEventMessage(seen)))
     }
 
@@ -144,7 +149,8 @@ impl AuditService for AuditRpc {
         let caller = may::caller(&request)?;
         let request = request.into_inner();
         let (log, scope) = may::read(&caller, &request.log)?;
-        let (_, predicate) = may::ask(&self.0.catalog, &scope, request.filter.as_ref(), &request.r#where)?;
+        let (asked, predicate) =
+            may::ask(&self.0.catalog, &scope, request.filter.as_ref(), &request.r#where)?;
         let group_by = convert::group_by(&request.group_by)?;
         let bucket = convert::bucket(request.bucket.as_ref())?;
         let count =
@@ -161,6 +167,14 @@ impl AuditService for AuditRpc {
         })?;
         let rows: Vec<_> = counted.into_iter().map(|row| convert::count_row(row, &group_by)).collect();
         let total = rows.iter().map(|row| row.count).sum();
+        self.0.journal.record(Entry::events_counted(
+            &told::who(&caller),
+            caller.method,
+            &log,
+            &told::filter(&asked, &self.0.catalog),
+            &request.group_by.join(" "),
+            rows.len() as u64,
+        ));
         Ok(Response::new(v1::CountEventsResponse {
             rows,
             total,

@@ -17,3 +17,4 @@ mod replay;
 pub mod retention;
 pub mod spliced;
 pub mod status;
+pub mod told;

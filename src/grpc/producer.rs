@@ -6,10 +6,11 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
 
-use super::{audit::Audit, may, status};
+use super::{audit::Audit, may, status, told};
 use crate::{
     auth::{Logs, ProducerGrant, Role, rules::ABOUT_ROLES},
     event::{LogName, Producer, timestamp},
+    journal::Entry,
     proto::{servers::producer_service_server::ProducerService, v1},
     store::{EpochRow, Gap, ProducerPage, ProducerRow},
 };
@@ -62,6 +63,9 @@ impl ProducerService for ProducerRpc {
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next = rows.last().filter(|_| more).map(|row| page_token(&row.log, &row.producer, &list));
+        let who = told::who(&caller);
+        let entry = Entry::producers_read(&who, caller.method, log.as_ref(), rows.len() as u64);
+        self.0.journal.record(entry);
         Ok(Response::new(v1::ListProducersResponse {
             producers: rows.into_iter().map(message).collect(),
             next_page_token: next.unwrap_or_default(),
@@ -85,6 +89,8 @@ impl ProducerService for ProducerRpc {
             let message = format!("log {log} has no event of a producer {:?}", producer.as_str());
             status::not_found("PRODUCER_NOT_FOUND", message, &[])
         })?;
+        let entry = Entry::producers_read(&told::who(&caller), caller.method, Some(&log), 1);
+        self.0.journal.record(entry.with("producer", producer.as_str()));
         Ok(Response::new(v1::GetProducerResponse {
             producer: Some(message(found.row)),
             epochs: found.epochs.into_iter().map(epoch).collect(),

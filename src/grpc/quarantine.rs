@@ -8,11 +8,12 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{audit::Audit, may, replay, status};
+use super::{audit::Audit, may, replay, status, told};
 use crate::{
-    auth::Scope,
+    auth::{Caller, Scope},
     catalog::{model::Family, rejection::Reason},
     event::{LogName, Producer, limits::MAX_EVENT_BYTES, timestamp},
+    journal::Entry,
     proto::{servers::quarantine_service_server::QuarantineService, v1},
     query::scoped::Personal,
     store::{
@@ -50,7 +51,9 @@ impl QuarantineService for QuarantineRpc {
             // What was not understood cannot be shown in part.
             return Err(status::personal(&Personal("what is in quarantine".to_owned())));
         }
+        let told = Told { caller, audit: Arc::clone(&self.0), log: log.clone(), returned: 0 };
         let listing = Listing {
+            told,
             audit: Arc::clone(&self.0),
             log,
             scope,
@@ -73,7 +76,12 @@ impl QuarantineService for QuarantineRpc {
     ) -> Result<Response<v1::ReplayQuarantinedResponse>, Status> {
         let _running = self.0.calls.token();
         let caller = may::caller(&request)?;
-        replay::replay(&self.0, &caller, request.into_inner()).await.map(Response::new)
+        let request = request.into_inner();
+        let log = may::administer(&caller, &request.log)?;
+        let answer = replay::replay(&self.0, &log, request).await?;
+        let count = answer.results.len() as u64;
+        self.0.journal.record(Entry::quarantine_replayed(&told::who(&caller), caller.method, &log, count));
+        Ok(Response::new(answer))
     }
 
     async fn discard_quarantined(
@@ -105,6 +113,9 @@ impl QuarantineService for QuarantineRpc {
                 discard_reason: discard.reason,
             });
         }
+        let (who, count) = (told::who(&by), records.len() as u64);
+        let reason = &discard.reason;
+        self.0.journal.record(Entry::quarantine_discarded(&who, by.method, &log, count, reason));
         Ok(Response::new(v1::DiscardQuarantinedResponse { records }))
     }
 }
@@ -128,6 +139,7 @@ impl QuarantineRpc {
 
 /// A list that is being streamed.
 struct Listing {
+    told: Told,
     audit: Arc<Audit>,
     log: LogName,
     scope: Scope,
@@ -159,8 +171,25 @@ impl Listing {
                 messages.push(v1::ListQuarantinedResponse { event: Some(event) });
             }
         }
+        self.told.returned += messages.len() as u64;
         self.left = if full { self.left.saturating_sub(messages.len() as u64) } else { 0 };
         Ok(Some((messages, self)))
+    }
+}
+
+/// Tells of a list when it has ended, however it has.
+struct Told {
+    caller: Arc<Caller>,
+    audit: Arc<Audit>,
+    log: LogName,
+    returned: u64,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let who = told::who(&self.caller);
+        let entry = Entry::quarantine_read(&who, self.caller.method, &self.log, self.returned);
+        self.audit.journal.record(entry);
     }
 }
 

@@ -14,11 +14,12 @@ use super::{
     audit::Audit,
     may,
     spliced::{self, QueryMessage},
-    status,
+    status, told,
 };
 use crate::{
     auth::{Caller, Scope},
     event::timestamp,
+    journal::Entry,
     proto::v1::{self, query_response::Payload},
     query::{
         self, End, Letter, Letters, Order, Part, Query, Summary,
@@ -70,7 +71,7 @@ impl Drop for Place {
 ///
 /// # Errors
 /// What is wrong with the request, or that there are too many queries.
-pub fn query(audit: &Audit, caller: &Caller, request: &v1::QueryRequest) -> Result<Messages, Status> {
+pub fn query(audit: &Audit, caller: &Arc<Caller>, request: &v1::QueryRequest) -> Result<Messages, Status> {
     let (log, scope) = may::read(caller, &request.log)?;
     let order = match v1::Order::try_from(request.order) {
         Ok(v1::Order::Unspecified | v1::Order::PositionAsc) => Order::PositionAsc,
@@ -81,6 +82,7 @@ pub fn query(audit: &Audit, caller: &Caller, request: &v1::QueryRequest) -> Resu
     if request.follow && order != Order::PositionAsc {
         return Err(status::invalid("INVALID_FOLLOW", "follow", "needs order ORDER_POSITION_ASC"));
     }
+    let purpose = told::purpose(&request.purpose)?;
     let max_duration = request.max_duration.as_ref().map(max_duration).transpose()?;
     let (asked, predicate) = may::ask(&audit.catalog, &scope, request.filter.as_ref(), &request.r#where)?;
     let bound = Bound::of(&log, &asked);
@@ -95,6 +97,13 @@ pub fn query(audit: &Audit, caller: &Caller, request: &v1::QueryRequest) -> Resu
     let place = Place::new(running, Arc::clone(&audit.metrics));
     let filter = predicate.predicate().to_string();
     let (limit, follow, explain) = (request.limit, request.follow, request.explain);
+    let started = |entry: Entry| {
+        let entry = entry.with("order", order.name()).with("purpose", purpose);
+        let entry = if limit > 0 { entry.with_number("limit", limit) } else { entry };
+        if follow { entry.with("follow", "true") } else { entry }
+    };
+    let told =
+        told::Query::begin(&audit.journal, caller, &log, started, &told::filter(&asked, &audit.catalog));
     let query = Query { log, predicate, order, limit, resume, follow, max_duration, explain };
     Ok(Messages {
         letters: audit.engine.run(query, place),
@@ -102,6 +111,7 @@ pub fn query(audit: &Audit, caller: &Caller, request: &v1::QueryRequest) -> Resu
         tokens: audit.tokens.clone(),
         bound,
         scope,
+        told,
         order,
         filter,
         metrics: Arc::clone(&audit.metrics),
@@ -138,6 +148,7 @@ pub struct Messages {
     tokens: Tokens,
     bound: Bound,
     scope: Scope,
+    told: told::Query,
     order: Order,
     filter: String,
     metrics: Arc<Metrics>,
@@ -148,7 +159,9 @@ impl Messages {
         let cursor = query::after(self.order, &event, head);
         let resume_token = self.token(cursor);
         // The condition is within the scope; a row that is not contradicts its record.
+        let position = event.position;
         let seen = spliced::seen(event, &self.scope)?.ok_or_else(status::internal)?;
+        self.told.event(position);
         Ok(QueryMessage::Event { resume_token, event: seen })
     }
 
@@ -177,6 +190,7 @@ impl Messages {
                 self.other(cursor, Payload::FellBehind(v1::FellBehind { position, head_position: head }))
             }
             Part::Summary(summary) => {
+                self.told.scanned(summary.scanned);
                 let cursor = summary.cursor;
                 let filter = std::mem::take(&mut self.filter);
                 self.other(cursor, Payload::Summary(summary_message(summary, filter)))
@@ -191,8 +205,9 @@ impl Messages {
         }
     }
 
-    /// Says where to continue, in the trailers.
-    fn with_token(&self, mut status: Status) -> Status {
+    /// How the query is cut off: it says where to continue, in the trailers.
+    fn with_token(&mut self, mut status: Status) -> Status {
+        self.told.failed(&status);
         if let Some(token) = self.last.and_then(|last| self.tokens.issue(self.bound, last).parse().ok()) {
             status.metadata_mut().insert(RESUME_TOKEN, token);
         }

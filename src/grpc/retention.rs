@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{audit::Audit, may, status};
+use super::{audit::Audit, may, status, told};
 use crate::{
     event::{LogName, timestamp},
+    journal::Entry,
     proto::{
         servers::retention_service_server::RetentionService,
         v1::{self, RetentionState},
@@ -46,6 +47,8 @@ impl RetentionService for RetentionRpc {
         let request = request.into_inner();
         let log = may::administer(&by, &request.log)?;
         reason(&request.reason, 0)?;
+        let entry = Entry::retention_requested(&told::who(&by), by.method, &log, &request.reason);
+        self.audit.journal.record(entry);
         let asked = Asked { by: by.name().as_str(), reason: &request.reason };
         let applied = self.keeper.apply(&log, &asked).await.map_err(|error| match error {
             RetentionError::Store(error) => failed(error),
@@ -78,6 +81,8 @@ impl RetentionService for RetentionRpc {
             released: None,
         };
         store.place_hold(&log, &hold).await.map_err(failed)?;
+        let entry = Entry::hold_placed(&told::who(&by), by.method, &log, id, &hold.reason);
+        self.audit.journal.record(entry);
         let hold = Some(self.hold(&log, id).await?);
         Ok(Response::new(v1::PlaceLegalHoldResponse { hold }))
     }
@@ -93,6 +98,7 @@ impl RetentionService for RetentionRpc {
         let id = hold_id(&request.hold_id)?;
         let released = (self.audit.clock.now_micros(), by.name().as_str());
         self.audit.store.release_hold(&log, id, released).await.map_err(failed)?;
+        self.audit.journal.record(Entry::hold_released(&told::who(&by), by.method, &log, id));
         let hold = Some(self.hold(&log, id).await?);
         Ok(Response::new(v1::ReleaseLegalHoldResponse { hold }))
     }

@@ -11,8 +11,8 @@ mod access;
 use std::{collections::HashMap, time::Duration};
 
 pub use access::{
-    access_changed, all_logs_not_allowed, credential_expired, log_not_allowed, log_reserved, personal,
-    role_required, unauthenticated, unknown_method,
+    FAMILY_NOT_ALLOWED, access_changed, all_logs_not_allowed, credential_expired, denial, log_not_allowed,
+    log_reserved, personal, query_failure, role_required, unauthenticated, unknown_method,
 };
 use prost::Message as _;
 use tonic::{Code, Status};
@@ -227,6 +227,11 @@ pub fn slow_query(after: Duration) -> Status {
 pub fn too_many_queries(most: usize) -> Status {
     let description = format!("this replica runs at most {most}");
     exhausted("TOO_MANY_QUERIES", "running queries", description, RETRY_AFTER, HashMap::new())
+}
+
+/// As many calls run as may, whatever they are.
+pub fn too_many_calls(most: usize) -> Status {
+    unavailable("OVERLOADED", &format!("this replica answers at most {most} calls at a time"))
 }
 
 /// Bytes that are no message of the type that the call takes.

@@ -162,8 +162,10 @@ impl Entry {
     }
 
     /// What is known of producers was read.
-    pub fn producers_read(who: &Who, method: &'static str, log: &LogName, returned: u64) -> Self {
-        Self::on(who, method, "PRODUCERS_READ", log).with_number("returned", returned)
+    /// `log`: of this one; `None` of all.
+    pub fn producers_read(who: &Who, method: &'static str, log: Option<&LogName>, returned: u64) -> Self {
+        let log = log.map_or("", LogName::as_str);
+        Self::of(who, method, "PRODUCERS_READ").with("log", log).with_number("returned", returned)
     }
 
     /// A call was refused because of who made it: the gRPC status code and the stable reason of the error. Those that
@@ -253,7 +255,7 @@ mod tests {
             Entry::quarantine_read(who, m, log, 1),
             Entry::quarantine_replayed(who, m, log, 1),
             Entry::quarantine_discarded(who, m, log, 1, "r"),
-            Entry::producers_read(who, m, log, 1),
+            Entry::producers_read(who, m, Some(log), 1),
             Entry::denied(who, m, error).with_number("count", 1),
             Entry::configuration_reloaded("f"),
             Entry::configuration_refused("f", "r"),

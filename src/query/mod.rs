@@ -49,6 +49,17 @@ pub enum Order {
     OccurredDesc = 3,
 }
 
+impl Order {
+    /// Name in the self-audit.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PositionAsc => "position_asc",
+            Self::PositionDesc => "position_desc",
+            Self::OccurredDesc => "occurred_desc",
+        }
+    }
+}
+
 /// A query whose parts are checked.
 pub struct Query {
     pub log: LogName,

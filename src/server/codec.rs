@@ -6,7 +6,7 @@
 use std::{any::TypeId, marker::PhantomData};
 
 use bytes::Buf as _;
-use prost::encoding::{WireType, decode_key, decode_varint};
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 use tonic::{
     Status,
     codec::{BufferSettings, Codec, DecodeBuf, Decoder},
@@ -64,18 +64,23 @@ impl<U: prost::Message + Default + 'static> Decoder for BoundedDecoder<U> {
             return U::decode(message).map(Some).map_err(|_| status::malformed_message());
         }
         refuse_too_many::<U>(source.chunk())?;
-        self.inner.decode(source)
+        // tonic calls it an error of the server.
+        self.inner.decode(source).map_err(|_| status::malformed_message())
     }
 }
 
 /// Ten times the limit still goes on, so that a stream answers a batch that is somewhat too large with
 /// results; 10,000 empty events are 5 MiB.
 fn refuse_too_many<U: 'static>(message: &[u8]) -> Result<(), Status> {
-    let Some(field) = events_field::<U>() else { return Ok(()) };
-    match count_fields(message, field) {
-        count if count > MAX_BATCH_EVENTS * 10 => Err(status::batch_too_large(count, MAX_BATCH_EVENTS)),
+    match events_on_the_wire::<U>(message) {
+        Some(count) if count > MAX_BATCH_EVENTS * 10 => Err(status::batch_too_large(count, MAX_BATCH_EVENTS)),
         _ => Ok(()),
     }
+}
+
+/// Events of an encoded batch, at least as many as decoding it would make; none where `U` is no batch.
+pub fn events_on_the_wire<U: 'static>(message: &[u8]) -> Option<usize> {
+    events_field::<U>().map(|field| count_fields(message, field))
 }
 
 /// The field of a batch that holds its events.
@@ -91,24 +96,16 @@ fn events_field<U: 'static>() -> Option<u32> {
 }
 
 /// How often a field occurs at the top of an encoded message. Stops at anything malformed, which the
-/// decoder will refuse.
+/// decoder will refuse; what the decoder skips is skipped by the same function, or the two would disagree.
 fn count_fields(mut message: &[u8], field: u32) -> usize {
     let mut count = 0;
     while message.has_remaining() {
         let Ok((number, wire_type)) = decode_key(&mut message) else { break };
-        let skip = match wire_type {
-            WireType::Varint => decode_varint(&mut message).ok().map(|_| 0),
-            WireType::LengthDelimited => decode_varint(&mut message).ok(),
-            WireType::ThirtyTwoBit => Some(4),
-            WireType::SixtyFourBit => Some(8),
-            WireType::StartGroup | WireType::EndGroup => None,
-        };
-        let Some(skip) = skip.and_then(|skip| usize::try_from(skip).ok()) else { break };
-        if skip > message.remaining() {
+        // An event that is cut off is one that the decoder begins.
+        count += usize::from(number == field);
+        if skip_field(wire_type, number, &mut message, DecodeContext::default()).is_err() {
             break;
         }
-        message.advance(skip);
-        count += usize::from(number == field);
     }
     count
 }
@@ -130,7 +127,11 @@ mod tests {
             };
             assert_eq!(count_fields(&request.encode_to_vec(), 2), count);
         }
-        assert_eq!(count_fields(&[0x12, 0x7f, 1], 2), 0, "a length beyond the end");
+        assert_eq!(count_fields(&[0x12, 0x7f, 1], 2), 1, "a length beyond the end");
         assert_eq!(count_fields(&[0x12, 0].repeat(5000), 2), 5000);
+        // A group that nobody knows is skipped by the decoder, and so it is here: field 15, with a 7 in it.
+        let behind_a_group = [&[0x7b, 0x08, 0x07, 0x7c][..], &[0x12, 0].repeat(5000)].concat();
+        assert_eq!(count_fields(&behind_a_group, 2), 5000);
+        assert_eq!(v1::AppendRequest::decode(&behind_a_group[..]).expect("a batch").events.len(), 5000);
     }
 }

@@ -1,5 +1,6 @@
 //! Before every call: who makes it, and whether it may call the method at all. What it may do with which log is for the
-//! handler to ask (`grpc::may`); a method without a rule is not there. What is refused here or behind is logged.
+//! handler to ask (`grpc::may`); a method without a rule is not there. What is refused here or behind is
+//! told to the self-audit.
 use std::{
     future::Future,
     pin::Pin,
@@ -8,8 +9,7 @@ use std::{
 };
 
 use http::{Request, Response};
-use tonic::{Code, Status, body::Body};
-use tonic_types::StatusExt as _;
+use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::{listener::Peer, tenure::Tenure};
@@ -18,18 +18,23 @@ use crate::{
         Access, Authenticator, Caller, Credentials,
         rules::{self, Rule},
     },
-    grpc::status,
+    grpc::{
+        status,
+        told::{Denials, who},
+    },
+    journal::{Journal, Who},
 };
 
 /// Adds [`Gate`].
 #[derive(Clone)]
 pub struct GateLayer {
     authenticator: Arc<Authenticator>,
+    journal: Arc<Journal>,
 }
 
 impl GateLayer {
-    pub const fn new(authenticator: Arc<Authenticator>) -> Self {
-        Self { authenticator }
+    pub const fn new(authenticator: Arc<Authenticator>, journal: Arc<Journal>) -> Self {
+        Self { authenticator, journal }
     }
 }
 
@@ -66,6 +71,7 @@ where
         let waiting = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, waiting);
         let authenticator = Arc::clone(&self.layer.authenticator);
+        let journal = Arc::clone(&self.layer.journal);
         Box::pin(async move {
             let Some((method, rule)) = rules::of(request.uri().path()) else {
                 return Ok(status::unknown_method().into_http());
@@ -82,44 +88,37 @@ where
             let certificate = peer.as_ref().and_then(|peer| peer.certificate.as_deref());
             let credentials = Credentials { headers: request.headers(), certificate };
             let caller = match authenticator.authenticate(credentials).await {
-                Ok(caller) => Arc::new(Caller { address, ..caller }),
+                Ok((identity, grants)) => {
+                    Arc::new(Caller { identity, method, address, grants: Arc::new(grants) })
+                }
                 Err(refused) => {
+                    // Why is for the operator alone.
                     tracing::info!(method, address = address.map(tracing::field::display), %refused, "nobody is calling");
-                    return Ok(status::unauthenticated(&refused).into_http());
+                    let who = Who { address, ..Who::default() };
+                    let refusal = status::unauthenticated(&refused);
+                    Denials { journal, who, method }.status(&refusal);
+                    return Ok(refusal.into_http());
                 }
             };
             if let Some(peer) = &peer {
                 peer.vouch();
             }
+            let denials = Denials { journal, who: who(&caller), method };
             if let Rule::Roles(roles) = rule
                 && !roles.iter().any(|role| caller.is(*role))
             {
                 let refusal = status::role_required(roles);
-                denied(method, &caller, &refusal);
+                denials.status(&refusal);
                 return Ok(refusal.into_http());
             }
             request.extensions_mut().insert(Arc::clone(&caller));
             let aged = peer.map(|peer| peer.ends_at);
-            let left = authenticator.left(&caller);
+            let left = authenticator.left(&caller.identity);
             let tenure = Tenure::new(authenticator.access(), Arc::clone(&caller), left, aged);
             let answer = inner.call(request).await?;
-            if let Some(refusal) = refusal(&answer) {
-                denied(method, &caller, &refusal);
-            }
-            Ok(answer.map(|body| tenure.over(body)))
+            // A call that only fails says so here, a stream in its trailers.
+            denials.headers(answer.headers());
+            Ok(answer.map(|body| tenure.over(body, denials)))
         })
     }
-}
-
-/// The status of an answer that is nothing but a refusal of the caller.
-fn refusal(answer: &Response<Body>) -> Option<Status> {
-    let status = Status::from_header_map(answer.headers())?;
-    (status.code() == Code::PermissionDenied).then_some(status)
-}
-
-fn denied(method: &'static str, caller: &Caller, refusal: &Status) {
-    let details = refusal.get_error_details();
-    let reason = details.error_info().map_or("", |info| info.reason.as_str());
-    let address = caller.address.map(tracing::field::display);
-    tracing::info!(method, caller = caller.name().as_str(), address, reason, "a call was denied");
 }

@@ -2,6 +2,8 @@
 //! the budget says, whoever opens however many streams. A unary call that finds no room in time is told to
 //! come back; a stream is not read until there is some, and its handler hears that it waits. The messages
 //! of a stream are put together here, and go on by way of `handover`.
+//!
+//! A request of one message arrives within a while, or its call ends: one that is opened and left alone keeps a place.
 use std::{
     future::Future,
     pin::Pin,
@@ -31,7 +33,8 @@ use crate::{
 
 /// gRPC's frame around a message: one byte of flags, four of length.
 const PREFIX: usize = 5;
-/// How long a message may take to arrive once it has room: at 4 MiB, 1.1 Mbit/s.
+/// How long a message may take to arrive once it has room: at 4 MiB, 1.1 Mbit/s. As long may the first of a call take
+/// to begin, and the end of a request to follow its only one.
 const ARRIVAL: Duration = Duration::from_secs(30);
 /// Messages up to this size need no room, save those with events: a query or a health check must not queue
 /// behind what producers send. Less than the headers of a call may take.
@@ -40,6 +43,8 @@ const FREE: usize = 4 << 10;
 const APPENDS: [&str; 2] = ["/chancery.v1.AuditService/Append", PATIENT];
 /// The call whose messages wait for as long as it takes.
 const PATIENT: &str = "/chancery.v1.AuditService/AppendStream";
+/// The calls besides that one whose requests go on: their clients may wait between two messages.
+const GOES_ON: &str = "/ServerReflectionInfo";
 
 /// Adds [`Intake`].
 #[derive(Clone)]
@@ -94,6 +99,7 @@ where
             metrics: Arc::clone(&self.layer.metrics),
             patient: head.uri.path() == PATIENT,
             appends: APPENDS.contains(&head.uri.path()),
+            single: head.uri.path() != PATIENT && !head.uri.path().ends_with(GOES_ON),
             received,
             body,
             rest: Bytes::new(),
@@ -101,7 +107,8 @@ where
             left: 0,
             whole: None,
             waits: None,
-            late: None,
+            late: (head.uri.path() != PATIENT).then(|| Box::pin(sleep(ARRIVAL))),
+            begun: false,
         };
         self.inner.call(Request::from_parts(head, Body::new(body)))
     }
@@ -116,6 +123,8 @@ struct Messages {
     producer: Producer,
     patient: bool,
     appends: bool,
+    /// Its request is one message.
+    single: bool,
     received: Received,
     body: Body,
     /// What has arrived and is not passed on yet: at most one HTTP/2 frame.
@@ -127,16 +136,17 @@ struct Messages {
     /// The current message of a stream, as far as it has arrived.
     whole: Option<BytesMut>,
     waits: Option<Waiting>,
-    /// When the current message has taken too long.
+    /// When what is to come next has taken too long.
     late: Option<Pin<Box<Sleep>>>,
+    /// A message has begun.
+    begun: bool,
 }
 
 impl Messages {
     /// Takes up a message that has room. What goes on of it now, if anything.
     fn begin(&mut self) -> Option<Bytes> {
-        if self.left > 0 {
-            self.late = Some(Box::pin(sleep(ARRIVAL)));
-        }
+        self.late = (self.left > 0 || self.single).then(|| Box::pin(sleep(ARRIVAL)));
+        self.begun = true;
         let prefix = std::mem::replace(&mut self.prefix, Vec::with_capacity(PREFIX));
         // tonic itself refuses what claims to be compressed.
         if !self.patient || prefix[0] != 0 {
@@ -150,7 +160,7 @@ impl Messages {
     fn pass(&mut self) -> Option<Bytes> {
         let inside = self.rest.split_to(self.left.min(self.rest.len()));
         self.left -= inside.len();
-        if self.left == 0 {
+        if self.left == 0 && self.begun && !self.single {
             self.late = None;
         }
         match &mut self.whole {
@@ -179,6 +189,18 @@ impl Messages {
     /// Whether the next message needs no room.
     const fn is_free(&self) -> bool {
         !self.appends && self.left <= FREE
+    }
+
+    /// Whether a message, or the only one, would be missing if the request ended here.
+    const fn is_cut_off(&self) -> bool {
+        self.left > 0 || !self.prefix.is_empty() || (self.single && !self.begun)
+    }
+
+    /// Ends a request that is.
+    fn cut_off(&mut self) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        (self.left, self.whole, self.begun) = (0, None, true);
+        self.prefix.clear();
+        Poll::Ready(Some(Err(status::malformed_message())))
     }
 
     /// Begins to wait for room for the message whose prefix was read.
@@ -243,15 +265,13 @@ impl http_body::Body for Messages {
             match Pin::new(&mut this.body).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => this.rest = data,
+                    // Trailers end a request, and one without a message is none.
+                    Err(_) if this.is_cut_off() => return this.cut_off(),
                     Err(frame) => return Poll::Ready(Some(Ok(frame))),
                 },
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
                 // What is not whole would otherwise pass for a clean end.
-                Poll::Ready(None) if this.left > 0 || !this.prefix.is_empty() => {
-                    (this.left, this.whole) = (0, None);
-                    this.prefix.clear();
-                    return Poll::Ready(Some(Err(status::malformed_message())));
-                }
+                Poll::Ready(None) if this.is_cut_off() => return this.cut_off(),
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => {
                     if let Some(late) = &mut this.late {

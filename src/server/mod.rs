@@ -3,9 +3,11 @@
 //! tonic passes absent limits on as "none", where hyper has defaults of its own, so every limit is set
 //! here. The layers, from the outside in:
 //!
-//! 1. `gate`: nothing is done for nobody.
-//! 2. `intake`: before the services, because they see a message only when all of it is in memory.
+//! 1. `calls`: outermost, so that a call without a place costs nothing more.
+//! 2. `gate`: nothing is done for nobody.
+//! 3. `intake`: before the services, because they see a message only when all of it is in memory.
 pub mod admin;
+mod calls;
 pub mod codec;
 mod gate;
 mod handover;
@@ -100,7 +102,8 @@ pub async fn serve_grpc(
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
-        .layer(gate::GateLayer::new(Arc::clone(&audit.authenticator)))
+        .layer(calls::CallsLayer::new(Arc::clone(&audit.metrics)))
+        .layer(gate::GateLayer::new(Arc::clone(&audit.authenticator), Arc::clone(&audit.journal)))
         .layer(intake::IntakeLayer::new(Arc::clone(&audit.ingest), Arc::clone(&audit.metrics)));
     let routes = Routes::new(HealthServer::new(HealthService::from_health_reporter(health)))
         .add_service(

@@ -20,7 +20,7 @@ use tonic::{Status, body::Body};
 
 use crate::{
     auth::{Access, Caller},
-    grpc::status,
+    grpc::{status, told::Denials},
 };
 
 /// What an answer's time depends on.
@@ -45,9 +45,9 @@ impl Tenure {
         Self { access, caller, expires, aged }
     }
 
-    /// A body that lasts no longer.
-    pub fn over(self, body: Body) -> Body {
-        Body::new(Bounded { body, tenure: self, wakes: None, is_over: false })
+    /// A body that lasts no longer. What refuses the caller in its trailers is told.
+    pub fn over(self, body: Body, denials: Denials) -> Body {
+        Body::new(Bounded { body, tenure: self, denials, wakes: None, is_over: false })
     }
 
     /// Why it is over, if it is.
@@ -94,6 +94,7 @@ type Wakes = Pin<Box<dyn Future<Output = ()> + Send>>;
 struct Bounded {
     body: Body,
     tenure: Tenure,
+    denials: Denials,
     /// Only once there is something to wait for: most answers are there at once.
     wakes: Option<Wakes>,
     is_over: bool,
@@ -116,13 +117,19 @@ impl http_body::Body for Bounded {
                 this.is_over = true;
                 // Whatever fed it ends with it.
                 this.body = Body::empty();
+                this.denials.status(&status);
                 let mut trailers = HeaderMap::new();
                 let ended = status.add_header(&mut trailers);
                 return Poll::Ready(Some(ended.map(|()| Frame::trailers(trailers))));
             }
             let frame = Pin::new(&mut this.body).poll_frame(context);
-            if frame.is_ready() {
-                return frame;
+            if let Poll::Ready(frame) = frame {
+                if let Some(Ok(frame)) = &frame
+                    && let Some(trailers) = frame.trailers_ref()
+                {
+                    this.denials.headers(trailers);
+                }
+                return Poll::Ready(frame);
             }
             let tenure = &this.tenure;
             ready!(this.wakes.get_or_insert_with(|| tenure.wakes()).as_mut().poll(context));
@@ -148,7 +155,10 @@ mod tests {
     use super::*;
     use crate::{
         auth::{Credential, Grants, Identity, Table},
+        clock::SystemClock,
         event::Producer,
+        journal::{Journal, Who},
+        telemetry::Metrics,
     };
 
     struct Frames(tokio::sync::mpsc::Receiver<Bytes>);
@@ -172,7 +182,12 @@ mod tests {
             groups: Vec::new(),
             expires_at: None,
         };
-        Arc::new(Caller { identity, address: None, grants: Arc::new(Grants::Everything) })
+        Arc::new(Caller { identity, method: "", address: None, grants: Arc::new(Grants::Everything) })
+    }
+
+    fn denials() -> Denials {
+        let journal = Journal::new(Arc::new(SystemClock), Arc::new(Metrics::default()));
+        Denials { journal: Arc::new(journal), who: Who::default(), method: "" }
     }
 
     /// The frames and the status of a body whose sender does not go away.
@@ -181,7 +196,7 @@ mod tests {
         for _ in 0..ready {
             sender.try_send(Bytes::from_static(b"x")).expect("room");
         }
-        let mut body = std::pin::pin!(tenure.over(Body::new(Frames(receiver))));
+        let mut body = std::pin::pin!(tenure.over(Body::new(Frames(receiver)), denials()));
         let frames = futures::stream::poll_fn(|context| body.as_mut().poll_frame(context));
         let frames: Vec<_> = frames.collect::<Vec<_>>().await;
         assert!(sender.is_closed(), "what feeds the body hears of its end");

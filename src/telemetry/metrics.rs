@@ -91,6 +91,8 @@ pub struct Metrics {
     queried: Counter,
     open_queries: Gauge,
     query_throttled: Family<ByQueryThrottle, Counter>,
+    open_calls: Gauge,
+    refused_calls: Counter,
     unindexed: Gauge,
     segments: Counter,
     removed: Counter,
@@ -142,6 +144,11 @@ impl Default for Metrics {
         for cause in [QueryThrottle::too_many, QueryThrottle::slow_reader] {
             drop(query_throttled.get_or_create(&ByQueryThrottle { cause }));
         }
+        let open_calls = Gauge::default();
+        registry.register("open_calls", "Calls of any service that have not ended", open_calls.clone());
+        let refused_calls = Counter::default();
+        let help = "Calls of any service refused because as many run as may";
+        registry.register("refused_calls", help, refused_calls.clone());
         let unindexed = Gauge::default();
         registry.register(
             "index_unindexed_positions",
@@ -170,6 +177,8 @@ impl Default for Metrics {
             queried,
             open_queries,
             query_throttled,
+            open_calls,
+            refused_calls,
             unindexed,
             segments,
             removed,
@@ -218,6 +227,16 @@ impl Metrics {
     /// A query was refused or cut off.
     pub fn query_throttled(&self, cause: QueryThrottle) {
         self.query_throttled.get_or_create(&ByQueryThrottle { cause }).inc();
+    }
+
+    /// A call of any service begins or ends.
+    pub fn open_calls(&self, more: i64) {
+        self.open_calls.inc_by(more);
+    }
+
+    /// A call of any service was refused.
+    pub fn call_refused(&self) {
+        self.refused_calls.inc();
     }
 
     /// So many positions of some log are not indexed.

@@ -81,7 +81,7 @@ fn entries(call: Uuid) -> Vec<Entry> {
         Entry::quarantine_read(ann, METHOD, log, 4).with("producer", "cms-1"),
         Entry::quarantine_replayed(ann, METHOD, log, 5),
         Entry::quarantine_discarded(ann, METHOD, log, 6, "tests of the shim"),
-        Entry::producers_read(ann, METHOD, log, 2),
+        Entry::producers_read(ann, METHOD, Some(log), 2),
         Entry::denied(ann, METHOD, ("PERMISSION_DENIED", "NOT_ALLOWED")),
         Entry::configuration_reloaded("access.toml"),
         Entry::configuration_refused("access.toml", "line 3: no such role"),
@@ -259,11 +259,11 @@ fn the_server_writes_what_waits_before_it_ends_and_says_what_it_could_not() {
     block_on(async {
         let site = Site::open(&test_store).await;
         let log = LogName::parse("").expect("a log");
-        site.journal.record(Entry::producers_read(&who("ann"), METHOD, &log, 1));
+        site.journal.record(Entry::producers_read(&who("ann"), METHOD, Some(&log), 1));
         site.journal.abandon();
         let lost = "chancery_self_audit_lost_total{reason=\"shutdown\"} 1\n";
         assert!(site.metrics.text().contains(lost), "{}", site.metrics.text());
-        site.journal.record(Entry::producers_read(&who("ann"), METHOD, &log, 1));
+        site.journal.record(Entry::producers_read(&who("ann"), METHOD, Some(&log), 1));
         let lost = "chancery_self_audit_lost_total{reason=\"shutdown\"} 2\n";
         assert!(site.metrics.text().contains(lost), "{}", site.metrics.text());
         site.store.close().await;

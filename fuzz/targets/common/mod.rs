@@ -1,4 +1,8 @@
-//! What targets of the query engine share: some events, and what every condition promises.
+//! What targets of the query engine share: some events, and what every condition promises. What others share is in
+//! the files beside this one.
+pub mod edits;
+pub mod sealed;
+
 use std::sync::LazyLock;
 
 use chancery::{

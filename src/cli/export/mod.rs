@@ -116,7 +116,7 @@ async fn write<W: Write>(
 ) -> Result<W, Failure> {
     let positions = header.positions.clone();
     let (bar, mut told) = (bar::events(positions.end - positions.start), Told::default());
-    let mut records = Records::new(connection, &checkpoint.log, positions.clone());
+    let mut records = Records::new(connection, &checkpoint.log, "export", positions.clone());
     let mut writer = Writer::begin(out, header).map_err(unwritable)?;
     let mut withheld = 0;
     for position in positions {

@@ -21,7 +21,7 @@ pub async fn read(connection: &Connection, checkpoint: &Believed, start: u64) ->
         )));
     }
     let mut tree = Branch::of(&proofs::edge(connection, checkpoint, start).await?);
-    let mut records = Records::new(connection, &checkpoint.log, start..size);
+    let mut records = Records::new(connection, &checkpoint.log, "export", start..size);
     let bar = bar::events(size - start);
     for position in start..size {
         let here = |verdict, field, evidence: &str| {

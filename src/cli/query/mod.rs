@@ -114,7 +114,6 @@ pub async fn run(args: QueryArgs) -> Result<Exit, Failure> {
 
 fn request(args: &QueryArgs, filter: &EventFilter) -> Result<QueryRequest, Failure> {
     Ok(QueryRequest {
-        purpose: String::new(),
         log: args.filter.log.clone(),
         filter: Some(filter.clone()),
         r#where: args.filter.expression()?,
@@ -124,6 +123,7 @@ fn request(args: &QueryArgs, filter: &EventFilter) -> Result<QueryRequest, Failu
         resume_token: args.resume_token.clone().unwrap_or_default(),
         max_duration: args.lasting.map(time::proto_span),
         explain: args.explain,
+        ..QueryRequest::default()
     })
 }
 

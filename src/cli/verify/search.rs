@@ -135,7 +135,7 @@ impl<'a> Searcher<'a> {
 
     /// The leaf hashes of some positions, as far as records are there or their leaf hashes were told before.
     async fn read(&self, positions: Range<u64>) -> Result<Vec<Hash>, Failure> {
-        let mut records = Records::new(self.connection, &self.checkpoint.log, positions.clone());
+        let mut records = Records::new(self.connection, &self.checkpoint.log, "verify", positions.clone());
         let (mut leaves, mut next) = (Vec::new(), positions.start);
         loop {
             let event = records.next().await?;

@@ -135,7 +135,7 @@ async fn read(connection: &Connection, checkpoint: &Believed, rehash: Rehash) ->
     let positions = rehash.next()..checkpoint.head.size;
     let bar = bar::events(positions.end - positions.start);
     let (batches, hashed) = hasher(connection.clone(), checkpoint.clone(), rehash);
-    let mut records = Records::new(connection, &checkpoint.log, positions);
+    let mut records = Records::new(connection, &checkpoint.log, "verify", positions);
     let mut batch = Vec::with_capacity(BATCH_EVENTS);
     let mut bytes = 0;
     let ended = loop {

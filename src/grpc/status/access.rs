@@ -12,6 +12,44 @@ use crate::{
     query::scoped::Personal,
 };
 
+/// Reasons of refused callers.
+const DENIALS: [&str; 10] = [
+    "NO_CREDENTIAL",
+    "CREDENTIAL_REFUSED",
+    "CREDENTIAL_EXPIRED",
+    "PRODUCER_NOT_CREDENTIAL",
+    "PRODUCER_RESERVED",
+    "ROLE_REQUIRED",
+    "LOG_NOT_ALLOWED",
+    "LOG_RESERVED",
+    "PERSONAL_NOT_ALLOWED",
+    FAMILY_NOT_ALLOWED,
+];
+/// Reason of an event that its caller may not append.
+pub const FAMILY_NOT_ALLOWED: &str = "FAMILY_NOT_ALLOWED";
+/// Reasons for which queries are cut off.
+const QUERY_FAILURES: [&str; 9] = [
+    "ACCESS_CHANGED",
+    "DRAINING",
+    "INTERNAL",
+    "OVERLOADED",
+    "POSITION_PRUNED",
+    "QUERY_TOO_SLOW",
+    "SLOW_READER",
+    "STORE_UNAVAILABLE",
+    "TILES_BEHIND",
+];
+
+/// A reason of a refused caller, as a constant.
+pub fn denial(reason: &str) -> Option<&'static str> {
+    DENIALS.into_iter().find(|known| *known == reason)
+}
+
+/// A reason for which a query was cut off, as a constant.
+pub fn query_failure(reason: &str) -> Option<&'static str> {
+    QUERY_FAILURES.into_iter().find(|known| *known == reason)
+}
+
 /// The caller is nobody.
 pub fn unauthenticated(refused: &Refused) -> Status {
     let refuse = |reason, message| {

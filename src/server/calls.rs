@@ -1,0 +1,127 @@
+//! Bounds how many calls run at once, whatever service they are of and however many connections they come over: those
+//! of health and reflection too, which have no limit of their own. A call takes its place before anything is read of
+//! it, and gives it back when its answer has ended.
+//!
+//! Append streams, queries and events in flight have limits of their own, below this one, that say whose they are.
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
+
+use crate::{grpc::status, telemetry::Metrics};
+
+/// Calls at once. The limits below it add up to 4,352 (4,096 append streams, 256 queries), so as many again are left
+/// for short calls. One that has sent nothing but its headers takes 14 KiB with its share of the connection: all of
+/// them 112 MiB. It is 64 connections with as many streams as one may have.
+pub const MAX_CALLS: usize = 8_192;
+
+/// Adds [`Calls`].
+#[derive(Clone)]
+pub struct CallsLayer {
+    room: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+}
+
+impl CallsLayer {
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { room: Arc::new(Semaphore::new(MAX_CALLS)), metrics }
+    }
+}
+
+impl<S> Layer<S> for CallsLayer {
+    type Service = Calls<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Calls { inner, layer: self.clone() }
+    }
+}
+
+/// The service whose calls are counted.
+#[derive(Clone)]
+pub struct Calls<S> {
+    inner: S,
+    layer: CallsLayer,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl<S> Service<Request<Body>> for Calls<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let CallsLayer { room, metrics } = &self.layer;
+        let Ok(permit) = Arc::clone(room).try_acquire_owned() else {
+            metrics.call_refused();
+            let refused = status::too_many_calls(MAX_CALLS).into_http();
+            return Box::pin(std::future::ready(Ok(refused)));
+        };
+        let place = Place::take(permit, Arc::clone(metrics));
+        let answer = self.inner.call(request);
+        Box::pin(async move { Ok(answer.await?.map(|body| Body::new(Placed { body, _place: place }))) })
+    }
+}
+
+/// The place of one call, until it is dropped.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    metrics: Arc<Metrics>,
+}
+
+impl Place {
+    fn take(permit: OwnedSemaphorePermit, metrics: Arc<Metrics>) -> Self {
+        metrics.open_calls(1);
+        Self { _permit: permit, metrics }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.open_calls(-1);
+    }
+}
+
+/// An answer whose call has a place for as long as it is being sent.
+struct Placed {
+    body: Body,
+    _place: Place,
+}
+
+impl http_body::Body for Placed {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
