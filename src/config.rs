@@ -2,6 +2,7 @@
 //! of the configuration file; the first of these that is given wins. All are checked before a port is
 //! bound.
 mod access;
+mod access_lines;
 mod jwt;
 mod limits;
 mod retention;
@@ -11,10 +12,12 @@ mod witness;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
+pub use access::check as check_access;
+pub use access_lines::{AccessLine, access_lines};
 use serde::Deserialize;
 pub use signing::Signing;
 pub use witness::{WitnessArgs, WitnessConfig};
@@ -149,6 +152,14 @@ struct File {
     retention: BTreeMap<String, retention::Table>,
 }
 
+impl File {
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let at = |reason: &dyn std::fmt::Display| error("config", format!("{}: {reason}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|reason| at(&reason))?;
+        toml::from_str(&text).map_err(|reason| at(&reason))
+    }
+}
+
 /// The checked settings of a server.
 #[derive(Debug)]
 pub struct ServeConfig {
@@ -208,15 +219,7 @@ impl ServeArgs {
     /// # Errors
     /// The first setting that cannot be used.
     pub fn resolve(self) -> Result<ServeConfig, ConfigError> {
-        let file = match &self.config {
-            None => File::default(),
-            Some(path) => {
-                let at =
-                    |reason: &dyn std::fmt::Display| error("config", format!("{}: {reason}", path.display()));
-                let text = std::fs::read_to_string(path).map_err(|reason| at(&reason))?;
-                toml::from_str(&text).map_err(|reason| at(&reason))?
-            }
-        };
+        let file = self.config.as_deref().map(File::read).transpose()?.unwrap_or_default();
         let address = |setting, flag: Option<String>, file: Option<String>, default: &str| {
             let text = flag.or(file).unwrap_or_else(|| default.to_owned());
             text.parse().map_err(|_| error(setting, format!("{text:?} is not an address such as {default}")))

@@ -171,7 +171,10 @@ impl Authenticator {
 }
 
 /// The bearer token of a call.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+///
+/// # Errors
+/// There are several, or something else.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
     let mut values = headers.get_all(http::header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {

@@ -13,7 +13,7 @@ mod scope;
 use std::{net::SocketAddr, sync::Arc};
 
 pub use access::{Access, Families, Grants, Holder, Logs, ProducerGrant, ReaderGrant, Table, TokenGrant};
-pub use authenticator::{Authenticator, Credentials, Refused};
+pub use authenticator::{Authenticator, Credentials, Refused, bearer};
 pub use certificate::{Certificate, Unreadable};
 pub use scope::Scope;
 

@@ -75,6 +75,14 @@ pub fn read(path: Option<&Path>, limits: &limits::Table) -> Result<Access, Confi
     parse(&text, limits).map(Access::Table).map_err(|reason| at(&reason))
 }
 
+/// What the text of an access file says, with no limits but its own.
+///
+/// # Errors
+/// The first thing that is wrong, and where.
+pub fn check(text: &str) -> Result<Access, String> {
+    parse(text, &limits::Table::default()).map(Access::Table)
+}
+
 /// Reads the text of an access file.
 ///
 /// # Errors
