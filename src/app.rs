@@ -4,6 +4,7 @@ mod callers;
 pub mod ceiling;
 mod health;
 mod partition;
+mod process;
 mod signals;
 mod signing;
 mod witness;
@@ -116,6 +117,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let config = args.resolve()?;
     telemetry::init(&config.log_level, config.log_format)
         .map_err(|reason| ConfigError { setting: "log_level", reason })?;
+    process::protect();
     let catalog = Arc::new(catalog(&config)?);
     let access = config.access.read()?;
     let jwt = callers::jwt(config.jwt.clone()).await?;

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use uuid::Uuid;
 
-use crate::event::LogName;
+use crate::{auth::Caller, event::LogName};
 
 /// Bytes of one detail, of the 8 KiB that the catalog allows: a filter may be larger than what is worth keeping of it.
 const MOST_TEXT: usize = 4 << 10;
@@ -22,6 +22,13 @@ pub struct Who {
     /// How the caller showed who it is: `certificate`, `jwt`, `token` or `none`.
     pub credential: &'static str,
     pub address: Option<SocketAddr>,
+}
+
+impl From<&Caller> for Who {
+    fn from(caller: &Caller) -> Self {
+        let name = caller.name().as_str().to_owned();
+        Self { name, credential: caller.identity.credential.name(), address: caller.address }
+    }
 }
 
 /// What a query has sent.
@@ -42,6 +49,22 @@ pub(super) struct Alike {
     pub caller: Option<(String, Option<IpAddr>)>,
     pub method: &'static str,
     pub reason: &'static str,
+}
+
+/// The name of a gRPC status code.
+pub const fn code_name(code: i32) -> &'static str {
+    match code {
+        1 => "CANCELLED",
+        3 => "INVALID_ARGUMENT",
+        4 => "DEADLINE_EXCEEDED",
+        5 => "NOT_FOUND",
+        7 => "PERMISSION_DENIED",
+        8 => "RESOURCE_EXHAUSTED",
+        11 => "OUT_OF_RANGE",
+        14 => "UNAVAILABLE",
+        16 => "UNAUTHENTICATED",
+        _ => "INTERNAL",
+    }
 }
 
 /// One entry of the self-audit.

@@ -1,7 +1,7 @@
 //! Erasing in PostgreSQL: see `store::erase`. The lock on the head of the index keeps its builders away, on whichever
 //! replica.
 use async_trait::async_trait;
-use sqlx::{ConnectOptions as _, Row as _, postgres::PgRow};
+use sqlx::{Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     },
     BY_KEY, PostgresStore, append, failed,
     index_write::{PostgresIndexWriter, indexed_event, kind},
+    session,
 };
 use crate::{
     event::Columns,
@@ -57,7 +58,7 @@ impl Erasures for PostgresStore {
 
     async fn eraser(&self) -> Result<Box<dyn Eraser>, StoreError> {
         let options = self.options.clone().application_name("chancery-eraser").options(BY_KEY);
-        let mut connection = options.connect().await.map_err(failed)?;
+        let mut connection = session::connect(&options).await?;
         append::insist_on_durability(&mut connection).await?;
         Ok(Box::new(PostgresEraser(PostgresIndexWriter::new(connection))))
     }

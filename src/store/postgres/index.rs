@@ -2,7 +2,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use async_trait::async_trait;
-use sqlx::{ConnectOptions as _, Row as _, postgres::PgRow};
+use sqlx::{Row as _, postgres::PgRow};
 
 use super::{
     super::{
@@ -11,7 +11,7 @@ use super::{
     },
     BY_KEY, DIALECT, PostgresStore, failed, index_write,
     read::{counted, fetch},
-    within,
+    session, within,
 };
 use crate::index::{FORMAT, Key, Row, chores::RunId};
 
@@ -122,7 +122,7 @@ impl IndexReads for PostgresStore {
     async fn index_writer(&self) -> Result<Box<dyn IndexWriter>, StoreError> {
         let options = self.options.clone().application_name("chancery-indexer").options(BY_KEY);
         let options = options.options([("synchronous_commit", "off")]);
-        let connection = options.connect().await.map_err(failed)?;
+        let connection = session::connect(&options).await?;
         Ok(Box::new(index_write::PostgresIndexWriter::new(connection)))
     }
 }

@@ -13,6 +13,7 @@ mod producers;
 mod quarantine;
 mod read;
 mod retention;
+mod session;
 mod tree;
 
 use std::{str::FromStr as _, time::Duration};
@@ -82,10 +83,13 @@ impl PostgresStore {
                 ("tcp_keepalives_idle", "15"),
                 ("tcp_keepalives_interval", "5"),
                 ("tcp_keepalives_count", "3"),
+                // What a statement that failed was given is not the log's either: `session`.
+                ("log_parameter_max_length_on_error", "0"),
             ])
             .disable_statement_logging();
         // Alone first: a pool would wait, and then say that it timed out and not why.
-        let first = options.connect().await.map_err(failed)?;
+        let mut first = session::connect(&options).await?;
+        session::warn_if_logged(&mut first).await?;
         sqlx::Connection::close(first).await.map_err(failed)?;
         let by_key = options.clone().options(BY_KEY);
         let readers = pool(READERS, by_key.clone()).await.map_err(failed)?;
@@ -98,7 +102,7 @@ impl PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn migrate(&self) -> Result<(), StoreError> {
-        let mut connection = self.options.connect().await.map_err(failed)?;
+        let mut connection = session::connect(&self.options).await?;
         MIGRATOR.run_direct(None, &mut connection, false).await.map_err(|error| match error {
             sqlx::migrate::MigrateError::Execute(error) => failed(error),
             other => StoreError::Broken(other.into()),
@@ -116,7 +120,7 @@ impl Store for PostgresStore {
         // would, for as long as it is kept: tables that fill and empty again, such as the gaps of producers,
         // are vacuumed to no page at all.
         let options = self.options.clone().options([("enable_seqscan", "off")]);
-        let mut connection = options.connect().await.map_err(failed)?;
+        let mut connection = session::connect(&options).await?;
         append::insist_on_durability(&mut connection).await?;
         Ok(Box::new(append::PostgresAppender::new(connection)))
     }

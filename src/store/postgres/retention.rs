@@ -2,7 +2,7 @@
 use std::ops::Range;
 
 use async_trait::async_trait;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Row as _};
+use sqlx::{Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
         Extent, Hold, LogName, Marked, Retention, StoreError, broken, from_sql, retention::HoldColumns,
         to_sql,
     },
-    PostgresStore, append, failed, partitions, within,
+    PostgresStore, append, failed, partitions, session, within,
 };
 use crate::index::segment::HOUR;
 
@@ -63,7 +63,7 @@ impl PostgresStore {
     /// A connection for statements that take as long as they take.
     async fn patient(&self) -> Result<PgConnection, StoreError> {
         let options = self.options.clone().options([("statement_timeout", "0")]);
-        let mut connection = options.connect().await.map_err(failed)?;
+        let mut connection = session::connect(&options).await?;
         append::insist_on_durability(&mut connection).await?;
         Ok(connection)
     }

@@ -59,6 +59,11 @@ impl Cluster {
         &self.guarded.folder
     }
 
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.guarded.log()
+    }
+
     /// URL of a database.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@localhost/{database}?host={}", self.guarded.folder.display())

@@ -56,6 +56,11 @@ impl TestStore {
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
         Self { kind, url, folder }
     }
+
+    /// A store that is there already.
+    pub fn at(kind: Kind, url: &str) -> Self {
+        Self { kind, url: url.to_owned(), folder: tempfile::tempdir().expect("a temporary folder") }
+    }
 }
 
 /// The root of the project.

@@ -65,16 +65,9 @@ impl Server {
         }
         let mut child = command
             .current_dir(store.folder.path())
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--admin-listen",
-                "127.0.0.1:0",
-                "--log-format",
-                "json",
-            ])
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .args(["--store", &store.url])
+            .args(if flags.contains(&"--log-format") { [].as_slice() } else { &["--log-format", "json"] })
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -95,6 +88,12 @@ impl Server {
                 {
                     let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
                     let _ = sender.send((text("grpc"), text("admin")));
+                } else if let Some((_, fields)) = line.split_once(" serving grpc=") {
+                    // A log for people.
+                    let mut words = fields.split(' ');
+                    let grpc = words.next().unwrap_or_default().to_owned();
+                    let admin = words.next().unwrap_or_default().trim_start_matches("admin=").to_owned();
+                    let _ = sender.send((grpc, admin));
                 }
             }
         });

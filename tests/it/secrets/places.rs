@@ -5,7 +5,7 @@ use chancery::proto::v1::{
     new_event::Family,
 };
 
-use super::CANARY;
+use super::{CANARY, CONTROL};
 use crate::harness::events;
 
 /// An event with a secret in it.
@@ -30,7 +30,7 @@ pub fn unlock_challenge(code: &str, severity: u32, challenge: &str) -> NewEvent 
     events::event(Family::CmsAudit(CmsAuditEvent {
         code: code.to_owned(),
         severity,
-        client_id: text("kept-0123456"),
+        client_id: text(CONTROL),
         char2: text(challenge),
         ..CmsAuditEvent::default()
     }))
@@ -42,14 +42,14 @@ fn notification(code: &str, change: impl FnOnce(&mut CmsNotificationEvent)) -> N
     events::event(Family::CmsNotification(event))
 }
 
-fn credentials(code: &str, keys: &[&str]) -> NewEvent {
+pub fn credentials(code: &str, keys: &[&str]) -> NewEvent {
     notification(code, |event| {
         event.credential_values =
             keys.iter().map(|key| ((*key).to_owned(), format!("{CANARY}-{}", key.len()))).collect();
     })
 }
 
-fn listed(action: &str, parameters: &[(&str, &str)]) -> NewEvent {
+pub fn listed(action: &str, parameters: &[(&str, &str)]) -> NewEvent {
     let parameter =
         |(code, value): &(&str, &str)| AsParameter { code: (*code).to_owned(), value: (*value).to_owned() };
     events::event(Family::AsAudit(AsAuditEvent {
@@ -59,14 +59,14 @@ fn listed(action: &str, parameters: &[(&str, &str)]) -> NewEvent {
     }))
 }
 
-fn raw(raw_parameters: &str) -> NewEvent {
+pub fn raw(raw_parameters: &str) -> NewEvent {
     events::event(Family::AsAudit(AsAuditEvent {
         raw_parameters: raw_parameters.to_owned(),
         ..AsAuditEvent::default()
     }))
 }
 
-fn details(r#type: &str, key: &str) -> NewEvent {
+pub fn details(r#type: &str, key: &str) -> NewEvent {
     events::event(Family::TokenServer(TokenServerEvent {
         r#type: r#type.to_owned(),
         details: [(key.to_owned(), format!("{CANARY}-token"))].into(),
