@@ -1,5 +1,6 @@
 //! The composition root: the only file that sees everything. Starts a server in order (settings,
 //! catalog, store, listeners), keeps its health, and ends it in order.
+mod callers;
 pub mod ceiling;
 mod connections;
 mod health;
@@ -15,7 +16,7 @@ pub use partition::partition;
 use sequencers::Sequencers;
 pub use witness::witness;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use signals::{Signal, Signals};
 use tokio::{
@@ -26,19 +27,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::server::HealthReporter;
 
 use crate::{
-    auth::{Access, Authenticator},
+    auth::Authenticator,
     catalog::{Catalog, CatalogError},
     clock::{Clock, SystemClock},
-    config::{AccessFile, ConfigError, MigrateArgs, ServeArgs, ServeConfig},
-    event::Producer,
+    config::{ConfigError, MigrateArgs, ServeArgs, ServeConfig},
     grpc::{audit::Audit, catalog::CatalogRpc, query::Queries},
     index,
-    ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, rate::Rates, streams::Streams},
-    journal::{Entry, Journal},
+    ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, streams::Streams},
+    journal::Journal,
     proof::{recent::Recent, tiles::Tiler},
     query::{Engine, live::Live, token::Tokens},
     retention::Keeper,
-    server::{self, ServeError, admin, tls::Tls},
+    server::{self, ServeError, admin},
     store::{self, Store, StoreError, StoreUrl},
     telemetry::{self, Metrics},
 };
@@ -122,6 +122,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     process::protect();
     let catalog = Arc::new(catalog(&config)?);
     let access = config.access.read()?;
+    let jwt = callers::jwt(config.jwt.clone()).await?;
     let store = open(&config.store).await?;
     let failed = |error| AppError::Store(config.store.clone(), error);
     partition::ensure(store.as_ref(), &config).await?;
@@ -153,8 +154,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         catalog: Arc::clone(&catalog),
         ingest: Arc::clone(&ingest),
         journal: Arc::clone(&journal),
-        producers: Allowances::new(config.rates, rates(&access), tokio::time::Instant::now()),
-        authenticator: Arc::new(Authenticator::new(access, Arc::new(SystemClock))),
+        producers: Allowances::new(config.rates, callers::rates(&access), tokio::time::Instant::now()),
+        authenticator: Arc::new(Authenticator::new(access, jwt, Arc::new(SystemClock))),
         streams: Streams::default(),
         store: Arc::clone(&store),
         engine: Engine {
@@ -244,7 +245,11 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
             }
             signal = stop.next() => match signal {
                 Signal::End => break,
-                Signal::Reload => reload(&config.access, &audit, tls.clone()).await,
+                Signal::Reload => {
+                    tracing::info!("SIGHUP: reading files again");
+                    callers::reload(&config.access, &audit);
+                    connections::reload(tls.clone(), &audit.journal).await;
+                }
             },
         }
     }
@@ -333,42 +338,4 @@ async fn open(url: &StoreUrl) -> Result<Arc<dyn Store>, AppError> {
     }
     store.ready().await.map_err(failed)?;
     Ok(store)
-}
-
-/// Reads again what can change while the server runs. What cannot be used is told, and what was in force stays so.
-async fn reload(file: &AccessFile, audit: &Audit, tls: Option<Arc<Tls>>) {
-    tracing::info!("SIGHUP: reading files again");
-    let told = |what, result: Result<(), String>| match result {
-        Ok(()) => {
-            audit.journal.record(Entry::configuration_reloaded(what));
-            tracing::info!(what, "was read again");
-        }
-        Err(error) => {
-            audit.journal.record(Entry::configuration_refused(what, "the server's log says why"));
-            tracing::error!(what, error, "cannot be used; the old ones stay in force");
-        }
-    };
-    if file.path.is_some() {
-        let read = file.read().map(|access| {
-            audit.producers.replace(rates(&access), tokio::time::Instant::now());
-            audit.authenticator.replace(access);
-        });
-        told("access", read.map_err(|error| error.to_string()));
-    }
-    if let Some(tls) = tls {
-        let read = tokio::task::spawn_blocking(move || tls.reload()).await;
-        told(
-            "certificates",
-            match read {
-                Ok(read) => read.map_err(|fault| fault.to_string()),
-                Err(error) => Err(error.to_string()),
-            },
-        );
-    }
-}
-
-/// The rates of producers with rates of their own.
-fn rates(access: &Access) -> BTreeMap<Producer, Rates> {
-    let producers = access.table().into_iter().flat_map(|table| &table.producers);
-    producers.map(|(name, grant)| (name.clone(), grant.rates)).collect()
 }

@@ -2,6 +2,8 @@
 //! of the configuration file; the first of these that is given wins. All are checked before a port is
 //! bound.
 mod access;
+mod access_lines;
+mod jwt;
 mod limits;
 mod retention;
 mod signing;
@@ -11,18 +13,25 @@ mod witness;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
+pub use access::check as check_access;
+pub use access_lines::{AccessLine, access_lines};
 use serde::Deserialize;
 pub use signing::Signing;
 pub use tls::Connections;
 pub use witness::{WitnessArgs, WitnessConfig};
 
 use crate::{
-    auth::Access, catalog::model::Family, event::LogName, ingest::rate::Rates, retention::policy::Policy,
-    store::StoreUrl, telemetry::LogFormat,
+    auth::{Access, jwt::Settings as Jwt},
+    catalog::model::Family,
+    event::LogName,
+    ingest::rate::Rates,
+    retention::policy::Policy,
+    store::StoreUrl,
+    telemetry::LogFormat,
 };
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:50051";
@@ -167,7 +176,16 @@ struct File {
     witness: Vec<String>,
     limits: limits::Table,
     access: Option<PathBuf>,
+    jwt: Option<jwt::Table>,
     retention: BTreeMap<String, retention::Table>,
+}
+
+impl File {
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let at = |reason: &dyn std::fmt::Display| error("config", format!("{}: {reason}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|reason| at(&reason))?;
+        toml::from_str(&text).map_err(|reason| at(&reason))
+    }
 }
 
 /// The checked settings of a server.
@@ -188,6 +206,8 @@ pub struct ServeConfig {
     pub rates: Rates,
     /// Who may do what.
     pub access: AccessFile,
+    /// None: no signed token is believed.
+    pub jwt: Option<Jwt>,
     /// How long the events of logs are kept.
     pub retention: BTreeMap<LogName, Policy>,
 }
@@ -228,15 +248,7 @@ impl ServeArgs {
     /// # Errors
     /// The first setting that cannot be used.
     pub fn resolve(self) -> Result<ServeConfig, ConfigError> {
-        let file = match &self.config {
-            None => File::default(),
-            Some(path) => {
-                let at =
-                    |reason: &dyn std::fmt::Display| error("config", format!("{}: {reason}", path.display()));
-                let text = std::fs::read_to_string(path).map_err(|reason| at(&reason))?;
-                toml::from_str(&text).map_err(|reason| at(&reason))?
-            }
-        };
+        let file = self.config.as_deref().map(File::read).transpose()?.unwrap_or_default();
         let address = |setting, flag: Option<String>, file: Option<String>, default: &str| {
             let text = flag.or(file).unwrap_or_else(|| default.to_owned());
             text.parse().map_err(|_| error(setting, format!("{text:?} is not an address such as {default}")))
@@ -264,6 +276,11 @@ impl ServeArgs {
                 .max_connections_per_address
                 .or(file.max_connections_per_address),
         };
+        let access = AccessFile { path: self.access.or(file.access), limits };
+        let jwt = file.jwt.map(jwt::Table::settings).transpose().map_err(|reason| error("jwt", reason))?;
+        if jwt.is_some() && access.path.is_none() {
+            return Err(error("jwt", "needs an access file, which says what callers may do"));
+        }
         Ok(ServeConfig {
             listen,
             connections: tls::read(connections, listen)?,
@@ -287,8 +304,9 @@ impl ServeArgs {
                 self.signer_state.or(file.signer_state),
                 if self.witness.is_empty() { file.witness } else { self.witness },
             )?,
-            rates: limits.rates().map_err(|reason| error("limits", reason))?,
-            access: AccessFile { path: self.access.or(file.access), limits },
+            rates: access.limits.rates().map_err(|reason| error("limits", reason))?,
+            access,
+            jwt,
             retention: retention::policies(file.retention)?,
         })
     }

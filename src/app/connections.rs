@@ -8,6 +8,7 @@ use super::AppError;
 use crate::{
     clock::SystemClock,
     config::{ConfigError, Connections},
+    journal::{Entry, Journal},
     server::{
         listener,
         tls::{Fault, Tls},
@@ -83,6 +84,23 @@ fn most_files() -> Option<u64> {
         Err(error) => {
             tracing::warn!(%error, "the limit of open files cannot be raised");
             current
+        }
+    }
+}
+
+/// Reads certificates, key and authority again, where there are some. What cannot be used is told, and what was in
+/// force stays so.
+pub async fn reload(tls: Option<Arc<Tls>>, journal: &Journal) {
+    let Some(tls) = tls else { return };
+    let read = match tokio::task::spawn_blocking(move || tls.reload()).await {
+        Ok(read) => read.map_err(|fault| fault.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match read {
+        Ok(()) => journal.record(Entry::configuration_reloaded("certificates")),
+        Err(error) => {
+            journal.record(Entry::configuration_refused("certificates", "see the server's log"));
+            tracing::error!(error, "the certificates cannot be used; the old ones stay in force");
         }
     }
 }

@@ -75,6 +75,8 @@ fn the_commands_are_the_known_ones_and_each_explains_itself() {
         "keys",
         "keys generate",
         "keys show",
+        "token",
+        "access",
         "witness",
         "erase",
         "completions",
