@@ -143,7 +143,10 @@ pub fn timestamp(micros: i64) -> pbjson_types::Timestamp {
 
 /// Microseconds since 1970 as RFC 3339 writes them.
 pub fn rfc3339(micros: i64) -> String {
-    jiff::Timestamp::from_microsecond(micros).map_or_else(|_| micros.to_string(), |time| time.to_string())
+    // By seconds and the rest: the last second that there is has a rest as well.
+    let time = timestamp(micros);
+    let read = jiff::Timestamp::new(time.seconds, time.nanos);
+    read.map_or_else(|_| micros.to_string(), |time| time.to_string())
 }
 
 /// A protobuf timestamp as microseconds since 1970; finer digits are cut.

@@ -308,7 +308,8 @@ fn a_person_can_be_erased_from_it() {
             assert_eq!((events[0].actor.as_str(), value(0, "filter")), ("", Some("code = \"1\"".to_owned())));
             assert_eq!((events[1].actor.as_str(), value(1, "filter")), ("bob", None), "{kind:?}");
             assert_eq!(value(2, "filter").as_deref(), Some("actor = \"joanna\""));
-            assert_eq!(events[3].code, "SUBJECT_ERASED");
+            // What was asked for may come before it.
+            assert!(events[3..].iter().any(|event| event.code == "SUBJECT_ERASED"), "{kind:?}");
         });
     }
 }
