@@ -3,7 +3,8 @@
 //!
 //! # One Append through the crate
 //!
-//! 1. `server` accepts the connection; its layer `intake` reads a message when there is room for it
+//! 1. [`server::listener`] accepts the connection, by TLS when there is a certificate ([`server::tls`]), and reads who
+//!    the client is ([`auth::Certificate`]); the layer `intake` reads a message when there is room for it
 //!    ([`ingest::admission`]), and refuses one that is too large by its prefix.
 //! 2. [`grpc::audit`] names the producer; `grpc::limits` makes it pay by its rate ([`ingest::rate`]) and
 //!    checks its log; `grpc::append` waits for room for the events and takes the batch apart.
