@@ -92,8 +92,11 @@ fn entries(call: Uuid) -> Vec<Entry> {
     ]
 }
 
+/// What was recorded, without what this test asks the server for.
 async fn audit(server: &Server) -> Vec<Event> {
-    everything(&mut server.audit().await, AUDIT_LOG).await
+    let mut events = everything(&mut server.audit().await, AUDIT_LOG).await;
+    events.retain(|event| event.actor != "anonymous");
+    events
 }
 
 fn details(event: &Event) -> HashMap<&str, &str> {
@@ -308,7 +311,7 @@ fn a_person_can_be_erased_from_it() {
             assert_eq!((events[0].actor.as_str(), value(0, "filter")), ("", Some("code = \"1\"".to_owned())));
             assert_eq!((events[1].actor.as_str(), value(1, "filter")), ("bob", None), "{kind:?}");
             assert_eq!(value(2, "filter").as_deref(), Some("actor = \"joanna\""));
-            assert_eq!(events[3].code, "SUBJECT_ERASED");
+            assert_eq!(codes(&events[3..]), ["SUBJECT_ERASED"]);
         });
     }
 }
