@@ -1,22 +1,25 @@
 //! The composition root: the only file that sees everything. Starts a server in order (settings,
 //! catalog, store, listeners), keeps its health, and ends it in order.
+mod callers;
 pub mod ceiling;
+mod connections;
 mod health;
 mod partition;
 mod process;
+mod sequencers;
 mod signals;
 mod signing;
 mod witness;
 
+use connections::{bound, listen};
 pub use partition::partition;
+use sequencers::Sequencers;
 pub use witness::witness;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use signals::{Signal, Signals};
 use tokio::{
-    net::TcpListener,
-    runtime::{Builder, Handle, Runtime},
     sync::{Mutex, watch},
     time::{sleep, timeout},
 };
@@ -24,19 +27,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::server::HealthReporter;
 
 use crate::{
-    auth::{Access, Authenticator},
+    auth::Authenticator,
     catalog::{Catalog, CatalogError},
     clock::{Clock, SystemClock},
-    config::{AccessFile, ConfigError, MigrateArgs, ServeArgs, ServeConfig},
-    event::Producer,
+    config::{ConfigError, MigrateArgs, ServeArgs, ServeConfig},
     grpc::{audit::Audit, catalog::CatalogRpc, query::Queries},
     index,
-    ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, rate::Rates, streams::Streams},
-    journal::{Entry, Journal},
+    ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, streams::Streams},
+    journal::Journal,
     proof::{recent::Recent, tiles::Tiler},
     query::{Engine, live::Live, token::Tokens},
     retention::Keeper,
-    server::{self, ServeError, admin, listener},
+    server::{self, ServeError, admin},
     store::{self, Store, StoreError, StoreUrl},
     telemetry::{self, Metrics},
 };
@@ -120,6 +122,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     process::protect();
     let catalog = Arc::new(catalog(&config)?);
     let access = config.access.read()?;
+    let jwt = callers::jwt(config.jwt.clone()).await?;
     let store = open(&config.store).await?;
     let failed = |error| AppError::Store(config.store.clone(), error);
     partition::ensure(store.as_ref(), &config).await?;
@@ -128,10 +131,11 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let proposed = [*clock.new_id().as_bytes(), *uuid::Uuid::from_u128(random()).as_bytes()].concat();
     let key = store.shared_value("resume_token_key", &proposed).await.map_err(failed)?;
 
-    let grpc = listen(config.listen).await?;
-    let http = listen(config.admin_listen).await?;
-    let addresses = (bound(&grpc, config.listen)?, bound(&http, config.admin_listen)?);
     let metrics = Arc::new(Metrics::default());
+    let listening = connections::open(&config.connections, &metrics)?;
+    let grpc = listen(config.listen)?;
+    let http = listen(config.admin_listen)?;
+    let addresses = (bound(&grpc, config.listen)?, bound(&http, config.admin_listen)?);
     let sequencers = Sequencers::start().map_err(AppError::Threads)?;
     let live = Arc::new(Live::new(Arc::clone(&store), Arc::clone(&clock)));
     let recent = Arc::new(Recent::default());
@@ -150,8 +154,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         catalog: Arc::clone(&catalog),
         ingest: Arc::clone(&ingest),
         journal: Arc::clone(&journal),
-        producers: Allowances::new(config.rates, rates(&access), tokio::time::Instant::now()),
-        authenticator: Arc::new(Authenticator::new(access, Arc::new(SystemClock))),
+        producers: Allowances::new(config.rates, callers::rates(&access), tokio::time::Instant::now()),
+        authenticator: Arc::new(Authenticator::new(access, jwt, Arc::new(SystemClock))),
         streams: Streams::default(),
         store: Arc::clone(&store),
         engine: Engine {
@@ -220,11 +224,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         "serving"
     );
     let signing = signing.start();
-    let listening = listener::Settings {
-        tls: None,
-        limits: listener::Limits::DEFAULT,
-        metrics: Arc::clone(&audit.metrics),
-    };
+    let tls = listening.tls.clone();
+    let certificates = tls.clone().map(|tls| tokio::spawn(tls.watch()));
     let mut serving = tokio::spawn(server::serve_grpc(
         grpc,
         listening,
@@ -235,22 +236,27 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         drain.clone(),
     ));
 
-    tokio::select! {
-        ended = &mut serving => {
-            // The listener only ends by itself when it is broken.
-            journal.abandon();
-            return ended.unwrap_or(Ok(())).map_err(AppError::from);
-        }
-        () = async {
-            loop {
-                match stop.next().await {
-                    Signal::End => break,
-                    Signal::Reload => reload(&config.access, &audit),
-                }
+    loop {
+        tokio::select! {
+            ended = &mut serving => {
+                // It ends by itself when it cannot even begin.
+                journal.abandon();
+                return ended.unwrap_or(Ok(())).map_err(AppError::from);
             }
-        } => {}
+            signal = stop.next() => match signal {
+                Signal::End => break,
+                Signal::Reload => {
+                    tracing::info!("SIGHUP: reading files again");
+                    callers::reload(&config.access, &audit);
+                    connections::reload(tls.clone(), &audit.journal).await;
+                }
+            },
+        }
     }
     tracing::info!("draining");
+    if let Some(certificates) = certificates {
+        certificates.abort();
+    }
     watching.abort();
     noticing.abort();
     behind_stop.cancel();
@@ -295,34 +301,6 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     Ok(())
 }
 
-/// The thread of the sequencers. They mostly wait for the database, and when an answer comes they must not
-/// queue behind calls that check their events: the database would wait with them.
-struct Sequencers(Option<Runtime>);
-
-impl Sequencers {
-    fn start() -> std::io::Result<Self> {
-        Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("sequencer")
-            .enable_all()
-            .build()
-            .map(|runtime| Self(Some(runtime)))
-    }
-
-    fn handle(&self) -> Handle {
-        self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
-    }
-}
-
-impl Drop for Sequencers {
-    fn drop(&mut self) {
-        // A runtime may not wait for its threads inside another one; by now they have nothing to do.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 /// 128 random bits from the operating system.
 #[expect(clippy::disallowed_methods, reason = "a key must not come from a clock")]
 fn random() -> u128 {
@@ -360,35 +338,4 @@ async fn open(url: &StoreUrl) -> Result<Arc<dyn Store>, AppError> {
     }
     store.ready().await.map_err(failed)?;
     Ok(store)
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
-    TcpListener::bind(address).await.map_err(|error| AppError::Listen(address, error))
-}
-
-/// The address of a listener, which for port 0 only the operating system knows.
-fn bound(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, AppError> {
-    listener.local_addr().map_err(|error| AppError::Listen(asked, error))
-}
-
-/// Reads again what can change while the server runs. What cannot be used leaves everything as it was.
-fn reload(file: &AccessFile, audit: &Audit) {
-    match file.read() {
-        Ok(access) => {
-            audit.producers.replace(rates(&access), tokio::time::Instant::now());
-            audit.authenticator.replace(access);
-            audit.journal.record(Entry::configuration_reloaded("access"));
-            tracing::info!("the access file was read again");
-        }
-        Err(error) => {
-            audit.journal.record(Entry::configuration_refused("access", "see the server's log"));
-            tracing::error!(%error, "the access file was not taken; what it said before holds");
-        }
-    }
-}
-
-/// The rates of producers with rates of their own.
-fn rates(access: &Access) -> BTreeMap<Producer, Rates> {
-    let producers = access.table().into_iter().flat_map(|table| &table.producers);
-    producers.map(|(name, grant)| (name.clone(), grant.rates)).collect()
 }

@@ -2,25 +2,36 @@
 //! of the configuration file; the first of these that is given wins. All are checked before a port is
 //! bound.
 mod access;
+mod access_lines;
+mod jwt;
 mod limits;
 mod retention;
 mod signing;
+mod tls;
 mod witness;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
+pub use access::check as check_access;
+pub use access_lines::{AccessLine, access_lines};
 use serde::Deserialize;
 pub use signing::Signing;
+pub use tls::Connections;
 pub use witness::{WitnessArgs, WitnessConfig};
 
 use crate::{
-    auth::Access, catalog::model::Family, event::LogName, ingest::rate::Rates, retention::policy::Policy,
-    store::StoreUrl, telemetry::LogFormat,
+    auth::{Access, jwt::Settings as Jwt},
+    catalog::model::Family,
+    event::LogName,
+    ingest::rate::Rates,
+    retention::policy::Policy,
+    store::StoreUrl,
+    telemetry::LogFormat,
 };
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:50051";
@@ -62,6 +73,26 @@ pub struct ServeArgs {
     /// [default: 20].
     #[arg(long, value_name = "SECONDS", env = "CHANCERY_DRAIN_SECONDS")]
     pub drain_seconds: Option<u64>,
+    /// File with the server's certificate, and those between it and its authority, PEM. With it and its key gRPC is
+    /// served over TLS only [default: none].
+    #[arg(long, value_name = "FILE", env = "CHANCERY_TLS_CERTIFICATE")]
+    pub tls_certificate: Option<PathBuf>,
+    /// File with the certificate's private key, PEM, which others may not use [default: none].
+    #[arg(long, value_name = "FILE", env = "CHANCERY_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// File with the authorities that issue certificates to clients, PEM. With it clients are asked for theirs
+    /// [default: none].
+    #[arg(long, value_name = "FILE", env = "CHANCERY_TLS_CLIENT_CA")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Serve without TLS where other machines can connect.
+    #[arg(long, env = "CHANCERY_INSECURE", value_parser = clap::builder::BoolishValueParser::new())]
+    pub insecure: bool,
+    /// Connections for gRPC that may be open at a time [default: 8192].
+    #[arg(long, value_name = "CONNECTIONS", env = "CHANCERY_MAX_CONNECTIONS")]
+    pub max_connections: Option<u32>,
+    /// Of them from one address [default: 1024].
+    #[arg(long, value_name = "CONNECTIONS", env = "CHANCERY_MAX_CONNECTIONS_PER_ADDRESS")]
+    pub max_connections_per_address: Option<u32>,
     /// File with the key that signs checkpoints, which nobody but its owner may use (mode 0600). The key itself
     /// can be given in the environment instead, as CHANCERY_SIGNING_KEY [default: none].
     #[arg(long, value_name = "FILE", env = "CHANCERY_SIGNING_KEY_FILE")]
@@ -134,12 +165,27 @@ struct File {
     log_level: Option<String>,
     log_format: Option<String>,
     drain_seconds: Option<u64>,
+    tls_certificate: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    tls_client_ca: Option<PathBuf>,
+    insecure: bool,
+    max_connections: Option<u32>,
+    max_connections_per_address: Option<u32>,
     signing_key_file: Option<PathBuf>,
     signer_state: Option<PathBuf>,
     witness: Vec<String>,
     limits: limits::Table,
     access: Option<PathBuf>,
+    jwt: Option<jwt::Table>,
     retention: BTreeMap<String, retention::Table>,
+}
+
+impl File {
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let at = |reason: &dyn std::fmt::Display| error("config", format!("{}: {reason}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|reason| at(&reason))?;
+        toml::from_str(&text).map_err(|reason| at(&reason))
+    }
 }
 
 /// The checked settings of a server.
@@ -147,6 +193,7 @@ struct File {
 pub struct ServeConfig {
     pub listen: SocketAddr,
     pub admin_listen: SocketAddr,
+    pub connections: Connections,
     pub store: StoreUrl,
     pub catalog: Vec<PathBuf>,
     pub accept_unknown: BTreeSet<Family>,
@@ -159,6 +206,8 @@ pub struct ServeConfig {
     pub rates: Rates,
     /// Who may do what.
     pub access: AccessFile,
+    /// None: no signed token is believed.
+    pub jwt: Option<Jwt>,
     /// How long the events of logs are kept.
     pub retention: BTreeMap<LogName, Policy>,
 }
@@ -199,15 +248,7 @@ impl ServeArgs {
     /// # Errors
     /// The first setting that cannot be used.
     pub fn resolve(self) -> Result<ServeConfig, ConfigError> {
-        let file = match &self.config {
-            None => File::default(),
-            Some(path) => {
-                let at =
-                    |reason: &dyn std::fmt::Display| error("config", format!("{}: {reason}", path.display()));
-                let text = std::fs::read_to_string(path).map_err(|reason| at(&reason))?;
-                toml::from_str(&text).map_err(|reason| at(&reason))?
-            }
-        };
+        let file = self.config.as_deref().map(File::read).transpose()?.unwrap_or_default();
         let address = |setting, flag: Option<String>, file: Option<String>, default: &str| {
             let text = flag.or(file).unwrap_or_else(|| default.to_owned());
             text.parse().map_err(|_| error(setting, format!("{text:?} is not an address such as {default}")))
@@ -224,8 +265,25 @@ impl ServeArgs {
         let mut limits = file.limits;
         limits.events_per_second = self.events_per_second.or(limits.events_per_second);
         limits.bytes_per_second = self.bytes_per_second.or(limits.bytes_per_second);
+        let listen = address("listen", self.listen, file.listen, DEFAULT_LISTEN)?;
+        let connections = tls::Given {
+            certificate: self.tls_certificate.or(file.tls_certificate),
+            key: self.tls_key.or(file.tls_key),
+            client_ca: self.tls_client_ca.or(file.tls_client_ca),
+            insecure: self.insecure || file.insecure,
+            max_connections: self.max_connections.or(file.max_connections),
+            max_connections_per_address: self
+                .max_connections_per_address
+                .or(file.max_connections_per_address),
+        };
+        let access = AccessFile { path: self.access.or(file.access), limits };
+        let jwt = file.jwt.map(jwt::Table::settings).transpose().map_err(|reason| error("jwt", reason))?;
+        if jwt.is_some() && access.path.is_none() {
+            return Err(error("jwt", "needs an access file, which says what callers may do"));
+        }
         Ok(ServeConfig {
-            listen: address("listen", self.listen, file.listen, DEFAULT_LISTEN)?,
+            listen,
+            connections: tls::read(connections, listen)?,
             admin_listen: address(
                 "admin_listen",
                 self.admin_listen,
@@ -246,8 +304,9 @@ impl ServeArgs {
                 self.signer_state.or(file.signer_state),
                 if self.witness.is_empty() { file.witness } else { self.witness },
             )?,
-            rates: limits.rates().map_err(|reason| error("limits", reason))?,
-            access: AccessFile { path: self.access.or(file.access), limits },
+            rates: access.limits.rates().map_err(|reason| error("limits", reason))?,
+            access,
+            jwt,
             retention: retention::policies(file.retention)?,
         })
     }

@@ -24,7 +24,7 @@ pub async fn witness(args: WitnessArgs) -> Result<(), AppError> {
     let refused = |reason| ConfigError { setting: "state", reason };
     let folder = Folder::open(&config.state).map_err(refused)?;
     let witness = Witness::open(config.key, config.logs, folder, Arc::new(SystemClock)).map_err(refused)?;
-    let listener = listen(config.listen).await?;
+    let listener = listen(config.listen)?;
     let address = bound(&listener, config.listen)?;
     let mut signals = Signals::new().map_err(AppError::Signal)?;
     tracing::info!(http = %address, key = %witness.verifier(), "witnessing");

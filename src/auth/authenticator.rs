@@ -5,13 +5,14 @@ use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
-use super::{Access, Certificate, Credential, Grants, Identity, Table};
+use super::{
+    Access, Certificate, Credential, GROUP, Grants, Identity, Table,
+    jwt::{Invalid, Jwt},
+};
 use crate::{clock::Clock, event::Producer};
 
 /// Bytes of a bearer token at most: signed ones with many groups have some thousands.
 const MAX_TOKEN: usize = 8 * 1024;
-/// A name that begins so is a group's line in the access file, and nobody's name.
-const GROUP: &str = "group:";
 const SECOND: i64 = 1_000_000;
 
 /// Why a caller is not let in. What exactly is wrong is for the log, not for the caller.
@@ -23,6 +24,9 @@ pub enum Refused {
     /// There is one that shows nothing.
     #[error("{0}")]
     Credential(&'static str),
+    /// There is a signed token that shows nothing.
+    #[error("the token: {0}")]
+    Jwt(#[from] Invalid),
     /// The name that the caller gives itself is none.
     #[error("{0}")]
     Name(&'static str),
@@ -45,13 +49,20 @@ pub struct Credentials<'a> {
 /// Makes out who is calling, and what they may do.
 pub struct Authenticator {
     access: watch::Sender<Arc<Access>>,
+    /// None: no signed token is believed.
+    jwt: Option<Arc<Jwt>>,
     clock: Arc<dyn Clock>,
 }
 
 impl Authenticator {
-    /// One that lets in whom `access` knows.
-    pub fn new(access: Access, clock: Arc<dyn Clock>) -> Self {
-        Self { access: watch::Sender::new(Arc::new(access)), clock }
+    /// One that lets in whom `access` knows, by what `jwt` believes among other things.
+    pub fn new(access: Access, jwt: Option<Arc<Jwt>>, clock: Arc<dyn Clock>) -> Self {
+        Self { access: watch::Sender::new(Arc::new(access)), jwt, clock }
+    }
+
+    /// What checks signed tokens.
+    pub const fn jwt(&self) -> Option<&Arc<Jwt>> {
+        self.jwt.as_ref()
     }
 
     /// What everybody may do now.
@@ -75,13 +86,14 @@ impl Authenticator {
         Some(Duration::from_micros(u64::try_from(left).unwrap_or(0)))
     }
 
-    /// Who makes a call, and what they may do.
+    /// Who makes a call, and what they may do. Waits only when a signed token names a key of its issuer that is not
+    /// known.
     ///
     /// # Errors
     /// Why the caller is nobody.
-    pub fn authenticate(&self, credentials: Credentials<'_>) -> Result<(Identity, Grants), Refused> {
+    pub async fn authenticate(&self, credentials: Credentials<'_>) -> Result<(Identity, Grants), Refused> {
         let access = self.current();
-        let identity = self.identify(&access, credentials)?;
+        let identity = self.identify(&access, credentials).await?;
         if identity.name.as_str() == Producer::OWN {
             return Err(Refused::Reserved(identity.name));
         }
@@ -94,10 +106,13 @@ impl Authenticator {
         Ok((identity, grants))
     }
 
-    fn identify(&self, access: &Access, credentials: Credentials<'_>) -> Result<Identity, Refused> {
+    async fn identify(&self, access: &Access, credentials: Credentials<'_>) -> Result<Identity, Refused> {
         if let Some(token) = bearer(credentials.headers)? {
             let table = access.table().ok_or(Refused::Credential("tokens are not configured"))?;
-            return self.token(table, token);
+            return match &self.jwt {
+                Some(jwt) if is_signed(token) => Ok(jwt.identify(token).await?),
+                _ => self.token(table, token),
+            };
         }
         if let Some(certificate) = credentials.certificate {
             return self.certificate(access.table(), certificate);
@@ -156,7 +171,10 @@ impl Authenticator {
 }
 
 /// The bearer token of a call.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+///
+/// # Errors
+/// There are several, or something else.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
     let mut values = headers.get_all(http::header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -167,6 +185,11 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
         token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
     let token = token.filter(|token| !token.is_empty() && token.len() <= MAX_TOKEN);
     token.map(Some).ok_or(Refused::Credential("the authorization is no bearer token"))
+}
+
+/// Whether a token has the three parts of a signed one.
+fn is_signed(token: &str) -> bool {
+    memchr::memchr_iter(b'.', token.as_bytes()).take(3).count() == 2
 }
 
 /// The producer that a call names itself.

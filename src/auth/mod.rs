@@ -6,17 +6,21 @@
 mod access;
 mod authenticator;
 mod certificate;
+pub mod jwt;
 pub mod rules;
 mod scope;
 
 use std::{net::SocketAddr, sync::Arc};
 
 pub use access::{Access, Families, Grants, Holder, Logs, ProducerGrant, ReaderGrant, Table, TokenGrant};
-pub use authenticator::{Authenticator, Credentials, Refused};
+pub use authenticator::{Authenticator, Credentials, Refused, bearer};
 pub use certificate::{Certificate, Unreadable};
 pub use scope::Scope;
 
 use crate::event::{LogName, Producer};
+
+/// Begins the name of a group's line in the access file; nobody's own name does.
+pub const GROUP: &str = "group:";
 
 /// What a caller may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

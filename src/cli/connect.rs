@@ -2,7 +2,12 @@
 //!
 //! Does: connect, make clients, bound unary calls in time. Does not: retry; `append/send.rs` does.
 //! Called by: every client command.
-use std::{future::Future, path::PathBuf, time::Duration};
+use std::{
+    future::Future,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use clap::Args;
 use tonic::{
@@ -12,7 +17,12 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{failure::Failure, time};
+use super::{
+    failure::{Failure, connection_lost},
+    greet::Target,
+    time,
+    tls::{self, TlsArgs},
+};
 use crate::proto::v1::{
     admin_service_client::AdminServiceClient, audit_service_client::AuditServiceClient,
     catalog_service_client::CatalogServiceClient, producer_service_client::ProducerServiceClient,
@@ -41,6 +51,8 @@ pub struct ConnectArgs {
     /// Server to talk to.
     #[arg(long, global = true, value_name = "URL", env = "CHANCERY_SERVER", default_value = DEFAULT_SERVER)]
     pub server: String,
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// Producer to act as, sent as x-chancery-producer on every call. (`--producer` of query and count
     /// is a filter.)
     #[arg(long = "as", global = true, value_name = "PRODUCER", env = "CHANCERY_PRODUCER")]
@@ -106,9 +118,6 @@ impl ConnectArgs {
         let producer =
             producer.map_err(|_| Failure::Usage("a producer name is printable ASCII".to_owned()))?;
         let token = self.token()?;
-        if self.server.starts_with("https:") {
-            return Err(Failure::Usage("--server: this client speaks http:// only".to_owned()));
-        }
         let endpoint = Endpoint::from_shared(self.server.clone())
             .map_err(|error| Failure::Usage(format!("--server {}: {error}", self.server)))?
             .connect_timeout(Duration::from_secs(10))
@@ -116,6 +125,19 @@ impl ConnectArgs {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE);
+        let endpoint = match self.server.starts_with("https:") {
+            true => endpoint
+                .tls_config(self.tls.config()?)
+                .map_err(|error| Failure::Usage(format!("TLS: {}", root_cause(&error))))?,
+            // Whoever gives them believes that nobody reads along.
+            false if self.tls.is_given() => {
+                return Err(Failure::Usage(
+                    "--ca and --certificate go with https:// servers only".to_owned(),
+                ));
+            }
+            false => endpoint,
+        };
+        *OPENED.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clone());
         let channel = endpoint
             .connect()
             .await
@@ -143,6 +165,30 @@ impl ConnectArgs {
         // Not shown wherever headers are.
         value.set_sensitive(true);
         Ok(Some(value))
+    }
+}
+
+/// The flags of the last connection, for [`explained`].
+static OPENED: Mutex<Option<ConnectArgs>> = Mutex::new(None);
+/// How long it may take to find out why a call failed.
+const DOUBT: Duration = Duration::from_secs(5);
+
+/// Says more of a call whose connection was lost: a server that refuses the caller's certificate does so when the
+/// handshake is over for the client, and what it says is lost with the call.
+pub async fn explained(failure: Failure) -> Failure {
+    let args = OPENED.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(args) = args.filter(|args| args.server.starts_with("https:")) else { return failure };
+    match &failure {
+        Failure::Call(status) if connection_lost(status) => {}
+        _ => return failure,
+    }
+    let Ok(target) = Target::of(&args).await else { return failure };
+    match tokio::time::timeout(DOUBT, target.greet()).await {
+        Ok(Err(error)) => match tls::explained(&error) {
+            Some(why) => Failure::Unreachable(args.server, why),
+            None => failure,
+        },
+        Ok(Ok(())) | Err(_) => failure,
     }
 }
 
@@ -203,7 +249,10 @@ impl Connection {
 }
 
 /// tonic's own text is "transport error"; the operating system's, at the end of the chain, says why.
-fn root_cause(error: &dyn std::error::Error) -> String {
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(why) = tls::explained(error) {
+        return why;
+    }
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;

@@ -4,7 +4,7 @@
 //! data (`append/report.rs`). Called by: every command; printed by `cli::run` only.
 use std::{error::Error as _, fmt, io};
 
-use super::{exit::Exit, explain::Explained, output::escape::visible};
+use super::{exit::Exit, explain::Explained, output::escape::visible, tls};
 use crate::verify::Finding;
 
 /// The end of a command that did not finish.
@@ -59,7 +59,10 @@ impl fmt::Display for Failure {
         match self {
             Self::Usage(text) | Self::BrokenOff(text) | Self::Files(text) => out.write_str(text),
             Self::Unreachable(server, cause) => write!(out, "cannot reach {server}: {cause}"),
-            Self::Call(status) => write!(out, "{}", Explained::of_call(status)),
+            Self::Call(status) => match status.source().and_then(tls::explained) {
+                Some(why) => out.write_str(&why),
+                None => write!(out, "{}", Explained::of_call(status)),
+            },
             Self::Output(error) => write!(out, "cannot write to standard output: {error}"),
             Self::Found(finding) => out.write_str(&visible(&finding.to_string())),
         }

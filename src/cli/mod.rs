@@ -4,6 +4,7 @@
 //! Does not: open a store, judge an event or know the catalog. Only `serve`, `migrate` and
 //! `witness` run inside this process, and they are handed to `crate::app` untouched.
 //! Called by: `main.rs`, with the parsed [`Cli`].
+mod access;
 mod ambient;
 mod append;
 mod bar;
@@ -17,6 +18,7 @@ mod explain;
 mod export;
 mod failure;
 mod filter;
+mod greet;
 mod interrupt;
 mod keys;
 mod names;
@@ -28,6 +30,8 @@ mod query;
 mod records;
 mod retention;
 mod time;
+mod tls;
+mod token;
 mod trust;
 mod verify;
 mod whole;
@@ -82,6 +86,10 @@ enum Command {
     /// Make and show the keys that sign checkpoints.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Make a token for a caller, and the lines that let an access file know it.
+    Token(token::TokenArgs),
+    /// Check an access file, and show who may do what.
+    Access(access::AccessArgs),
     /// Cosign the checkpoints of logs that only ever grow.
     Witness(Box<crate::config::WitnessArgs>),
     /// Erase the personal values of one person.
@@ -114,6 +122,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Export(args) => export::run(*args).await,
         Command::Verify(args) => verify::run(*args).await,
         Command::Keys(command) => keys::run(command),
+        Command::Token(args) => token::run(&args),
+        Command::Access(args) => access::run(&args),
         Command::Erase(args) => erase::run(*args).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Completions { shell } => completions(shell),
@@ -122,6 +132,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Ok(exit) => exit,
         Err(failure) if failure.is_closed_pipe() => Exit::Done,
         Err(failure) => {
+            let failure = connect::explained(failure).await;
             say(&format!("chancery: {failure}"));
             failure.exit()
         }

@@ -9,15 +9,13 @@ use serde::Deserialize;
 
 use super::{ConfigError, error, limits};
 use crate::{
-    auth::{Access, Families, Holder, Logs, ProducerGrant, ReaderGrant, Table, TokenGrant},
+    auth::{Access, Families, GROUP, Holder, Logs, ProducerGrant, ReaderGrant, Table, TokenGrant},
     catalog::model::Family,
     event::{LogName, Producer},
 };
 
 /// Stands for all logs, and for all families.
 const ALL: &str = "*";
-/// Begins the name of a group.
-const GROUP: &str = "group:";
 
 /// The access file.
 #[derive(Deserialize, Default)]
@@ -75,6 +73,14 @@ pub fn read(path: Option<&Path>, limits: &limits::Table) -> Result<Access, Confi
     let at = |reason: &dyn Display| error("access", format!("{}: {reason}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|reason| at(&reason))?;
     parse(&text, limits).map(Access::Table).map_err(|reason| at(&reason))
+}
+
+/// What the text of an access file says, with no limits but its own.
+///
+/// # Errors
+/// The first thing that is wrong, and where.
+pub fn check(text: &str) -> Result<Access, String> {
+    parse(text, &limits::Table::default()).map(Access::Table)
 }
 
 /// Reads the text of an access file.

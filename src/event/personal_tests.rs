@@ -367,3 +367,42 @@ fn two_values_in_one_field_leave_it_together_and_stay_apart() {
     let lists: Vec<_> = with_list.filter(|each| each.attributes.is_empty()).collect();
     assert_eq!(lists.len(), 1, "the parameters as one");
 }
+
+#[test]
+fn values_that_are_withheld_are_told_to_be_and_nothing_lies_in_their_place() {
+    let catalog = catalog();
+    let (mut seen, mut commitments) = (0, 0);
+    for event in examples() {
+        let sealed = sealed(&catalog, event);
+        let said = Event { personal_withheld: true, ..Event::default() }.encode_to_vec();
+        let withheld = [put_together(sealed.record(), &[]), said.clone()].concat();
+        let parts = open(&withheld).expect("an event");
+        assert_eq!(parts.record, sealed.record());
+        let committed = Event::decode(sealed.record()).expect("a record").commitments.len();
+        assert!(parts.values.iter().all(|each| each.value == Value::Withheld && each.attributes.is_empty()));
+        assert_eq!(parts.values.len(), committed);
+        commitments += committed;
+        // Without the word it is not what the record commits to; with the word nothing may be there.
+        let silent = open(&put_together(sealed.record(), &[])).map(|parts| parts.values.len());
+        assert_eq!(
+            silent,
+            if committed == 0 {
+                Ok(0)
+            } else {
+                Err(NotAnEvent::Openings { commitments: committed, openings: 0 })
+            }
+        );
+        if !sealed.personal().is_empty() {
+            let both = [wire(&sealed), said.clone()].concat();
+            assert_eq!(open(&both), Err(NotAnEvent::Uncommitted));
+            seen += 1;
+        }
+        // A record cannot say it for itself.
+        let within = [sealed.record(), &said[..]].concat();
+        assert_eq!(open(&put_together(&within, sealed.personal())), Err(NotAnEvent::Uncommitted));
+        // Without a record there is nothing to open.
+        let left = Event { personal_withheld: true, ..Event::decode(sealed.record()).expect("a record") };
+        assert_eq!(open(&left.encode_to_vec()), Err(NotAnEvent::NoRecord));
+    }
+    assert!(seen > 10 && commitments > seen, "{seen} {commitments}");
+}

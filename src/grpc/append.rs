@@ -8,7 +8,7 @@ use std::{
 };
 
 use prost::Message as _;
-use tonic::Status;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::{audit::Audit, limits, may, status, told};
@@ -310,7 +310,7 @@ pub(super) fn check(
         }
     }
     if checked.iter().any(Checked::is_denied) {
-        let denied = ("PERMISSION_DENIED", status::FAMILY_NOT_ALLOWED);
+        let denied = (journal::code_name(Code::PermissionDenied as i32), status::FAMILY_NOT_ALLOWED);
         audit.journal.record(journal::Entry::denied(&told::who(caller), caller.method, denied));
     }
     (checked, entries)

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 use super::{audit::Audit, may, status, told};
 use crate::{
     auth::{Logs, ProducerGrant, Role, rules::ABOUT_ROLES},
-    event::{LogName, Producer, timestamp},
+    event::{AUDIT_LOG, LogName, Producer, timestamp},
     journal::Entry,
     proto::{servers::producer_service_server::ProducerService, v1},
     store::{EpochRow, Gap, ProducerPage, ProducerRow},
@@ -63,6 +63,8 @@ impl ProducerService for ProducerRpc {
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next = rows.last().filter(|_| more).map(|row| page_token(&row.log, &row.producer, &list));
+        // Of all logs: all but the self-audit, which has to be named.
+        rows.retain(|row| log.is_some() || row.log != AUDIT_LOG);
         let who = told::who(&caller);
         let entry = Entry::producers_read(&who, caller.method, log.as_ref(), rows.len() as u64);
         self.0.journal.record(entry);

@@ -12,7 +12,7 @@ use crate::{
     auth::Caller,
     catalog::Catalog,
     event::LogName,
-    journal::{Entry, Journal, Sent, Who},
+    journal::{Entry, Journal, Sent, Who, code_name},
     query::predicate::Predicate,
 };
 
@@ -53,13 +53,12 @@ pub struct Denials {
 impl Denials {
     /// Tells of a call that was answered with this status, if it refuses the caller.
     pub fn status(&self, status: &Status) {
-        let code = match status.code() {
-            Code::PermissionDenied => "PERMISSION_DENIED",
-            Code::Unauthenticated => "UNAUTHENTICATED",
-            _ => return,
-        };
+        let code = status.code();
+        if !matches!(code, Code::PermissionDenied | Code::Unauthenticated) {
+            return;
+        }
         let details = status.get_error_details();
-        let reason = details.error_info().and_then(|info| status::denial(&info.reason)).unwrap_or("OTHER");
+        let reason = details.error_info().and_then(|info| status::denial(&info.reason)).unwrap_or("INTERNAL");
         tracing::info!(
             method = self.method,
             caller = self.who.name,
@@ -67,7 +66,7 @@ impl Denials {
             reason,
             "a call was denied"
         );
-        self.journal.record(Entry::denied(&self.who, self.method, (code, reason)));
+        self.journal.record(Entry::denied(&self.who, self.method, (code_name(code as i32), reason)));
     }
 
     /// The same, of the headers or trailers that hold the status.
@@ -119,8 +118,8 @@ impl Query {
     pub fn failed(&mut self, status: &Status) {
         let details = status.get_error_details();
         let reason =
-            details.error_info().and_then(|info| status::query_failure(&info.reason)).unwrap_or("OTHER");
-        self.failed = Some((code(status.code()), reason));
+            details.error_info().and_then(|info| status::query_failure(&info.reason)).unwrap_or("INTERNAL");
+        self.failed = Some((code_name(status.code() as i32), reason));
     }
 }
 
@@ -131,16 +130,5 @@ impl Drop for Query {
             None => Entry::query_ended(&who, method, self.call, &self.log, self.sent),
             Some(error) => Entry::query_failed(&who, method, self.call, &self.log, self.sent, error),
         });
-    }
-}
-
-/// The name of a code that a query ends with.
-const fn code(code: Code) -> &'static str {
-    match code {
-        Code::Unavailable => "UNAVAILABLE",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        _ => "INTERNAL",
     }
 }

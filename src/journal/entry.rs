@@ -44,6 +44,22 @@ pub(super) struct Alike {
     pub reason: &'static str,
 }
 
+/// The name of a gRPC status code.
+pub const fn code_name(code: i32) -> &'static str {
+    match code {
+        1 => "CANCELLED",
+        3 => "INVALID_ARGUMENT",
+        4 => "DEADLINE_EXCEEDED",
+        5 => "NOT_FOUND",
+        7 => "PERMISSION_DENIED",
+        8 => "RESOURCE_EXHAUSTED",
+        11 => "OUT_OF_RANGE",
+        14 => "UNAVAILABLE",
+        16 => "UNAUTHENTICATED",
+        _ => "INTERNAL",
+    }
+}
+
 /// One entry of the self-audit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {

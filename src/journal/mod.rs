@@ -18,7 +18,7 @@ use std::{
 };
 
 use denied::Denied;
-pub use entry::{Entry, Sent, Who};
+pub use entry::{Entry, Sent, Who, code_name};
 use queue::{Lost, Queue};
 use tokio::{
     sync::Notify,

@@ -87,7 +87,7 @@ where
             let address = peer.as_ref().map(|peer| peer.address);
             let certificate = peer.as_ref().and_then(|peer| peer.certificate.as_deref());
             let credentials = Credentials { headers: request.headers(), certificate };
-            let caller = match authenticator.authenticate(credentials) {
+            let caller = match authenticator.authenticate(credentials).await {
                 Ok((identity, grants)) => {
                     Arc::new(Caller { identity, method, address, grants: Arc::new(grants) })
                 }

@@ -26,7 +26,7 @@ pub use rehash::{BLOCK, Rehash, Search};
 pub use told::{Positions, Told};
 pub use trust::{Believed, Trust};
 pub use values::Values;
-pub use wire::{Arrived, Message};
+pub use wire::{Arrived, Message, UNSEEN};
 
 pub use crate::{
     event::leaf_hash,

@@ -1,7 +1,9 @@
 //! The tree over records that were hashed here, and the search for the first one that is not what was signed.
 use std::{collections::BTreeMap, mem, ops::Range};
 
-use super::{Arrived, Finding, Findings, Frontier, Hash, Told, TreeHead, Values, Verdict, leaf_hash};
+use super::{
+    Arrived, Finding, Findings, Frontier, Hash, Positions, Told, TreeHead, Values, Verdict, wire::UNSEEN,
+};
 
 /// Events between two states of the tree that are kept, so that the search need not begin at the front. A state
 /// has 2 KiB at most: 32 MiB for a billion events.
@@ -26,6 +28,8 @@ pub struct Rehash {
     /// Where the tree ended because a record is missing whose leaf hash nobody has.
     torn: Option<u64>,
     values: Values,
+    /// Records that the server did not show.
+    unseen: Positions,
     told: Told,
     findings: Findings,
 }
@@ -62,7 +66,12 @@ impl Rehash {
         if event.position > self.next {
             self.missing(event.position, bridge);
         }
-        let computed = leaf_hash(event.record);
+        // What it claims leads to the signed root, or else to a finding.
+        let computed = event.leaf();
+        if event.is_unseen() {
+            self.unseen.add(event.position);
+            return self.leaf(computed);
+        }
         if computed != event.leaf_hash {
             let evidence = format!(
                 "the record hashes to {}; the leaf hash stored with it is {}",
@@ -72,7 +81,7 @@ impl Rehash {
             let finding = Finding::new(Verdict::Tampered, "leaf_hash", evidence);
             self.note(finding.at(event.position..event.position + 1));
         }
-        match Values::all_of(event.record, event.beside) {
+        match Values::sent(event) {
             Ok(values) => {
                 self.values.add(&values);
                 self.told.see(event.position, event.record, &values);
@@ -173,8 +182,21 @@ impl Rehash {
         &self.told
     }
 
+    /// How many records the server did not show.
+    pub const fn unseen(&self) -> u64 {
+        self.unseen.count
+    }
+
     /// What was found on the way, and one finding about those that were not kept.
     pub fn findings(&mut self) -> (Vec<Finding>, Option<Finding>) {
+        let more = self.unseen.more();
+        for range in mem::take(&mut self.unseen.ranges) {
+            self.findings.push(Finding::new(Verdict::Missing, "record", UNSEEN).at(range));
+        }
+        if more > 0 {
+            let evidence = format!("there are {more} more records like these");
+            self.findings.push(Finding::new(Verdict::Missing, "record", evidence));
+        }
         self.findings.take()
     }
 }

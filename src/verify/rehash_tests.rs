@@ -1,5 +1,6 @@
 //! Streams as a server might send them, and what is found in each.
 use super::*;
+use crate::verify::leaf_hash;
 
 const SIZE: u64 = 3 * BLOCK + 1_000;
 
@@ -8,7 +9,7 @@ fn record(position: u64) -> Vec<u8> {
 }
 
 fn take(rehash: &mut Rehash, position: u64, record: &[u8], leaf_hash: Hash) {
-    let event = Arrived { record, beside: &[], position, leaf_hash };
+    let event = Arrived { record, beside: &[], withheld: false, position, leaf_hash };
     rehash.take(&event, &mut |position| {
         (position % 10 != 3).then(|| super::super::leaf_hash(&self::record(position)))
     });
@@ -52,6 +53,39 @@ fn a_record_that_is_not_what_its_leaf_hash_says_is_told() {
     let (findings, more) = rehash.findings();
     assert_eq!((findings.len(), more), (1, None));
     assert_eq!((findings[0].verdict, &findings[0].positions), (Verdict::Tampered, &Some(7..8)));
+}
+
+#[test]
+fn a_record_that_is_not_shown_is_never_valid_and_what_follows_is_checked() {
+    let mut rehash = Rehash::new(Frontier::default(), []);
+    plain(&mut rehash, 0..7);
+    for position in [7, 8] {
+        let leaf_hash = leaf_hash(&record(position));
+        let event = Arrived { record: &[], beside: b"rest", withheld: true, position, leaf_hash };
+        rehash.take(&event, &mut |_| None);
+    }
+    plain(&mut rehash, 9..20);
+    let mut whole = Rehash::new(Frontier::default(), []);
+    plain(&mut whole, 0..20);
+    assert_eq!((rehash.head(), rehash.unseen()), (whole.head(), 2));
+    let (findings, more) = rehash.findings();
+    assert_eq!((findings.len(), more), (1, None));
+    assert_eq!((findings[0].verdict, &findings[0].positions), (Verdict::Missing, &Some(7..9)));
+    assert!(findings[0].evidence.starts_with("cannot be verified by this caller"), "{findings:?}");
+    // However many there are.
+    let mut rehash = Rehash::new(Frontier::default(), []);
+    for position in 0..300 {
+        match position % 2 {
+            0 => plain(&mut rehash, position..position + 1),
+            _ => {
+                let event =
+                    Arrived { record: &[], beside: &[], withheld: true, position, leaf_hash: [0; 32] };
+                rehash.take(&event, &mut |_| None);
+            }
+        }
+    }
+    let (findings, more) = rehash.findings();
+    assert!(findings.len() == 100 && more.is_some_and(|more| more.verdict == Verdict::Missing));
 }
 
 #[test]

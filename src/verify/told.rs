@@ -31,7 +31,7 @@ pub struct Positions {
 
 impl Positions {
     /// Adds one that is larger than all others.
-    fn add(&mut self, position: u64) {
+    pub(super) fn add(&mut self, position: u64) {
         self.count += 1;
         let room = self.ranges.len() < MOST_RANGES;
         match self.ranges.last_mut() {

@@ -6,7 +6,7 @@
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use sha2::{Digest as _, Sha256};
 
-use super::{HASH_BYTES, Hash};
+use super::{Arrived, HASH_BYTES, Hash};
 
 /// Numbers of fields of `Event`.
 const ATTRIBUTES: u32 = 17;
@@ -24,7 +24,7 @@ pub struct Values {
     pub valid: u64,
     /// They were erased: nobody can tell any more what they were.
     pub erased: u64,
-    /// They are not there, and nothing is said of them.
+    /// They are not there, so they were not checked.
     pub withheld: u64,
     /// Records of which some values were erased.
     pub records_with_erased: u64,
@@ -39,7 +39,21 @@ impl Values {
         self.records_with_erased += other.records_with_erased;
     }
 
-    /// Checks what lies beside a record of a server, which withholds nothing.
+    /// Checks what a server has sent with a record. What it withholds it has to say, and then there is nothing.
+    ///
+    /// # Errors
+    /// Something there is not what the record commits to, or is not there.
+    pub fn sent(event: &Arrived<'_>) -> Result<Self, &'static str> {
+        if !event.withheld {
+            return Self::all_of(event.record, event.beside);
+        }
+        if !event.beside.is_empty() {
+            return Err("values lie beside the record, and the server says that it withholds them");
+        }
+        Self::of(event.record, &[])
+    }
+
+    /// Checks what lies beside a record when nothing is withheld.
     ///
     /// # Errors
     /// Something there is not what the record commits to, or is not there.

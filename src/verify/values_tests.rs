@@ -73,6 +73,18 @@ fn values_are_valid_erased_or_withheld() {
 }
 
 #[test]
+fn a_server_that_withholds_values_has_to_say_so() {
+    let (record, whole) = (record(&["ann", "bob"]), beside(&[Some("ann"), Some("bob")]));
+    let sent = |beside, withheld| {
+        Values::sent(&Arrived { record: &record, beside, withheld, position: 0, leaf_hash: [0; HASH_BYTES] })
+    };
+    assert_eq!(sent(&whole, false).map(|values| values.valid), Ok(2));
+    assert_eq!(sent(&[], true).map(|values| (values.valid, values.withheld)), Ok((0, 2)));
+    assert!(sent(&[], false).is_err(), "left out without a word");
+    assert!(sent(&whole, true).is_err(), "sent, and said to be withheld: whoever reads it would believe it");
+}
+
+#[test]
 fn every_bit_beside_a_record_counts_but_for_the_names_of_what_was_erased() {
     let record = record(&["ann", "bob"]);
     for whole in [&[Some("ann"), Some("bob")], &[Some("ann"), None]] {

@@ -8,6 +8,7 @@ use crate::documents::table;
 use crate::harness::{
     KINDS, Kind, TestStore, block_on,
     calls::{accept, append, atomic, everything, per_event, refuse, results},
+    certificates::Authority,
     database::Database,
     events,
     metrics::{fates, metrics},
@@ -132,13 +133,19 @@ fn every_metric_is_documented() {
     let folder = tempfile::tempdir().expect("a folder");
     let witness = Witness::key_of(folder.path(), "witness.example.com/w1");
     let server = signing(&store, &["--witness", &format!("http://127.0.0.1:1={witness}")]);
+    let (certificate, key) = Authority::new().server(&["localhost"]).write(folder.path(), "server");
+    let [certificate, key] = [&certificate, &key].map(|path| path.to_str().expect("UTF-8"));
+    let secure_store = TestStore::new(Kind::Sqlite);
+    let secure = Server::start_with(&secure_store, &["--tls-certificate", certificate, "--tls-key", key]);
     let exported: BTreeSet<_> = block_on(async {
         let mut audit = server.audit().await;
         for number in [1, 3, 2] {
             append(&mut audit, batch("p", vec![numbered(events::hold("x"), None, number)])).await;
         }
         let parts = Regex::new(r"_(count|sum|bucket)$").expect("a pattern");
-        let samples = metrics(&server).await;
+        let mut samples = metrics(&server).await;
+        // Some are only there with TLS.
+        samples.extend(metrics(&secure).await);
         let names = samples.keys().map(|name| name.split('{').next().unwrap_or_default());
         names.map(|name| parts.replace(name, "").into_owned()).collect()
     });

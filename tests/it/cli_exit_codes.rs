@@ -80,7 +80,7 @@ fn flags_that_make_no_sense_are_2() {
         (&["query", "--attribute", "novalue"], "NAME=VALUE"),
         (&["query", "--device", ""], "--device is empty"),
         (&["query", "--timeout", "5"], "'5' is no span"),
-        (&["query", "--server", "https://127.0.0.1"], "http:// only"),
+        (&["query", "--server", "http://127.0.0.1", "--ca", "ca.crt"], "https:// servers only"),
         (&["query", "--server", "not a url"], "--server"),
         (&["query", "--as", "é\n"], "printable ASCII"),
         (&["count", "--by", "colour"], "colour"),

@@ -75,6 +75,8 @@ fn the_commands_are_the_known_ones_and_each_explains_itself() {
         "keys",
         "keys generate",
         "keys show",
+        "token",
+        "access",
         "witness",
         "erase",
         "completions",
@@ -109,6 +111,12 @@ fn serve_lists_every_setting_with_default_unit_and_environment() {
         ("log-level", "LEVEL", Some("info"), "error, warn, info, debug"),
         ("log-format", "FORMAT", Some("text"), "text or json"),
         ("drain-seconds", "SECONDS", Some("20"), "Seconds"),
+        ("tls-certificate", "FILE", Some("none"), "PEM"),
+        ("tls-key", "FILE", Some("none"), "others may not use"),
+        ("tls-client-ca", "FILE", Some("none"), "PEM"),
+        ("insecure", "", None, "where other machines can connect"),
+        ("max-connections", "CONNECTIONS", Some("8192"), "open at a time"),
+        ("max-connections-per-address", "CONNECTIONS", Some("1024"), "from one address"),
         ("signing-key-file", "FILE", Some("none"), "mode 0600"),
         ("signer-state", "FOLDER", Some("chancery-signer"), "not in the store"),
         ("witness", "URL=KEY", Some("none"), "may be repeated"),
@@ -118,8 +126,8 @@ fn serve_lists_every_setting_with_default_unit_and_environment() {
     ];
     let mut rest = help.split_once("Options: ").expect("options").1;
     for (flag, value, default, words) in settings {
-        let (_, after) =
-            rest.split_once(&format!("--{flag} <{value}>")).unwrap_or_else(|| panic!("--{flag}: {rest}"));
+        let written = if value.is_empty() { format!("--{flag} ") } else { format!("--{flag} <{value}>") };
+        let (_, after) = rest.split_once(&written).unwrap_or_else(|| panic!("--{flag}: {rest}"));
         let own = after.split(" --").next().unwrap_or_default();
         if let Some(default) = default {
             assert!(own.contains(&format!("[default: {default}]")), "--{flag}: {own}");

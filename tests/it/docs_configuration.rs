@@ -55,20 +55,24 @@ fn the_example_file_is_accepted() {
 fn of_help() -> BTreeSet<Setting> {
     let output = chancery().args(["serve", "--help"]).env("COLUMNS", "500").output().expect("the help");
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
-    let joined = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    let flag = Regex::new(r"(--[a-z-]+) <").expect("a pattern");
-    let starts: Vec<_> = flag.find_iter(&joined).map(|found| found.start()).collect();
+    // Each flag begins a line; some have no value.
+    let flag = Regex::new(r"(?m)^ +(?:-[a-z], )?--").expect("a pattern");
+    let starts: Vec<_> = flag.find_iter(&help).map(|found| found.end() - 2).collect();
     let value = |text: &str, pattern: &str| {
         let found = Regex::new(pattern).expect("a pattern").captures(text)?;
         Some(found[1].to_owned()).filter(|it| it != "none")
     };
     let mut settings = BTreeSet::new();
     for (at, start) in starts.iter().enumerate() {
-        let text = &joined[*start..starts.get(at + 1).copied().unwrap_or(joined.len())];
+        let text = &help[*start..starts.get(at + 1).copied().unwrap_or(help.len())];
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if text.starts_with("--help") {
+            continue;
+        }
         settings.insert((
-            value(text, r"^(--[a-z-]+)").expect("a flag"),
-            value(text, r"\[env: ([A-Z_]+)").unwrap_or_else(|| panic!("no variable: {text}")),
-            value(text, r"\[default: ([^\]]+)\]"),
+            value(&text, r"^(--[a-z-]+)").expect("a flag"),
+            value(&text, r"\[env: ([A-Z_]+)").unwrap_or_else(|| panic!("no variable: {text}")),
+            value(&text, r"\[default: ([^\]]+)\]"),
         ));
     }
     settings

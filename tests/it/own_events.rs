@@ -118,9 +118,12 @@ fn it_is_in_the_log_once_however_often_it_is_tried() {
                 assert_eq!(stored(at).await.code, "RETENTION_APPLIED");
             }
             // What was told is looked at again.
-            let swap = "UPDATE events SET record = (SELECT record FROM events WHERE position = 1) WHERE position = 0";
+            let swap = "UPDATE events SET record = (SELECT record FROM events WHERE log = 'main' AND position = 1) WHERE log = 'main' AND position = 0";
             let mut database = Database::open(&test_store).await;
-            let whole = database.bytes("SELECT record FROM events WHERE position = 0").await.remove(0);
+            let whole = database
+                .bytes("SELECT record FROM events WHERE log = 'main' AND position = 0")
+                .await
+                .remove(0);
             database.run(swap).await;
             let event = OwnEvent { event_id, r#type: "SUBJECT_ERASED", details: BTreeMap::new() };
             let other = own::append(&ingest, &catalog, clock.as_ref(), &log, event).await;

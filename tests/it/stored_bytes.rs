@@ -61,9 +61,12 @@ fn the_wire_holds_the_stored_bytes() {
             let read = raw(&server, QueryRequest::default(), all).await;
             assert_eq!(followed, read, "{kind:?}");
             let mut database = Database::open(&store).await;
-            let records = database.bytes("SELECT record FROM events ORDER BY position").await;
-            let personal = database.bytes("SELECT personal FROM events ORDER BY position").await;
-            let hashes = database.bytes("SELECT leaf_hash FROM events ORDER BY position").await;
+            let records =
+                database.bytes("SELECT record FROM events WHERE log = 'main' ORDER BY position").await;
+            let personal =
+                database.bytes("SELECT personal FROM events WHERE log = 'main' ORDER BY position").await;
+            let hashes =
+                database.bytes("SELECT leaf_hash FROM events WHERE log = 'main' ORDER BY position").await;
             assert_eq!(records.len(), all);
             assert!(personal.iter().filter(|each| !each.is_empty()).count() > all / 2, "{kind:?}");
             let stored = records.iter().zip(personal).zip(hashes);

@@ -125,7 +125,7 @@ fn a_value_in_another_ones_place_is_found() {
         // The administrator gives one event the values of another; takes them out; and alters one letter.
         let alter =
             |statement: String| block_on(async { Database::open(&store).await.run(&statement).await });
-        let swap = "UPDATE events SET personal = (SELECT personal FROM events WHERE position = 0) WHERE position = 1";
+        let swap = "UPDATE events SET personal = (SELECT personal FROM events WHERE log = 'main' AND position = 0) WHERE log = 'main' AND position = 1";
         alter(swap.to_owned());
         let empty = if kind == crate::harness::Kind::Sqlite { "X''" } else { "''::bytea" };
         alter(format!("UPDATE events SET personal = {empty} WHERE position = 2"));
@@ -154,9 +154,10 @@ fn two_readings_of_what_lies_beside_a_record_agree() {
     assert_eq!(ran.code, 0, "{ran:?}");
     let wire = block_on(async {
         let mut database = Database::open(&store).await;
-        let records = database.bytes("SELECT record FROM events ORDER BY position").await;
-        let beside = database.bytes("SELECT personal FROM events ORDER BY position").await;
-        let hashes = database.bytes("SELECT leaf_hash FROM events ORDER BY position").await;
+        let records = database.bytes("SELECT record FROM events WHERE log = 'main' ORDER BY position").await;
+        let beside = database.bytes("SELECT personal FROM events WHERE log = 'main' ORDER BY position").await;
+        let hashes =
+            database.bytes("SELECT leaf_hash FROM events WHERE log = 'main' ORDER BY position").await;
         let tail = |position: usize, record: &[u8], leaf_hash: &[u8]| {
             let event = chancery::proto::v1::Event {
                 position: u64::try_from(position).ok(),

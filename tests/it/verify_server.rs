@@ -65,7 +65,7 @@ fn bytes(kind: Kind, bytes: &[u8]) -> String {
 
 /// The record at a position with one letter of a text in it changed.
 fn altered_record(store: &TestStore, position: u64) -> Vec<u8> {
-    let query = format!("SELECT record FROM events WHERE position = {position}");
+    let query = format!("SELECT record FROM events WHERE log = 'main' AND position = {position}");
     let mut record = block_on(async { Database::open(store).await.bytes(&query).await.remove(0) });
     let at = record.windows(6).position(|bytes| bytes == b"device").expect("a device");
     record[at] = b'D';
@@ -93,7 +93,7 @@ fn altered_rows_are_found_by_their_position() {
         // Both in full tiles and behind them.
         for position in [0_u64, 255, 300, 511, 560, 599] {
             let original = block_on(async {
-                let query = format!("SELECT record FROM events WHERE position = {position}");
+                let query = format!("SELECT record FROM events WHERE log = 'main' AND position = {position}");
                 Database::open(&store).await.bytes(&query).await.remove(0)
             });
             let record = altered_record(&store, position);
@@ -149,7 +149,10 @@ fn deleted_rows_are_missing() {
             let store = TestStore::new(kind);
             let server = signed(&store);
             let (from, to) = range;
-            alter(&store, &[format!("DELETE FROM events WHERE position BETWEEN {from} AND {to}")]);
+            alter(
+                &store,
+                &[format!("DELETE FROM events WHERE log = 'main' AND position BETWEEN {from} AND {to}")],
+            );
             let ran = verify(&store, &server, &[]);
             assert_eq!(ran.code, 8, "{kind:?} {range:?}: {ran:?}");
             let found = found(&ran);
@@ -184,8 +187,8 @@ fn rows_that_were_taken_out_and_put_in_again_are_found() {
         alter(
             &store,
             &[
-                "CREATE TABLE taken AS SELECT * FROM events WHERE position = 200".to_owned(),
-                "DELETE FROM events WHERE position = 200".to_owned(),
+                "CREATE TABLE taken AS SELECT * FROM events WHERE log = 'main' AND position = 200".to_owned(),
+                "DELETE FROM events WHERE log = 'main' AND position = 200".to_owned(),
                 format!("UPDATE taken SET record = {new}, leaf_hash = {leaf}"),
                 "INSERT INTO events SELECT * FROM taken".to_owned(),
             ],

@@ -4,6 +4,7 @@
 //! time. Does not: measure the client's own JSON or tables.
 mod append;
 mod ceiling;
+mod connect;
 mod follow;
 mod generate;
 mod load;
@@ -23,6 +24,8 @@ pub enum BenchCommand {
     Append(Box<append::BenchAppendArgs>),
     /// Measure a server against what its database allows.
     Ceiling(Box<ceiling::BenchCeilingArgs>),
+    /// Connect again and again, and measure how long it takes.
+    Connect(Box<connect::BenchConnectArgs>),
     /// Measure how soon followers see events, and what they cost.
     Follow(Box<follow::BenchFollowArgs>),
     /// Ask for inclusion proofs all over a log and measure the answers.
@@ -36,6 +39,7 @@ pub async fn run(command: BenchCommand) -> Result<Exit, Failure> {
     match command {
         BenchCommand::Append(args) => append::run(*args).await,
         BenchCommand::Ceiling(args) => ceiling::run(*args).await,
+        BenchCommand::Connect(args) => connect::run(*args).await,
         BenchCommand::Follow(args) => follow::run(*args).await,
         BenchCommand::Proof(args) => proof::run(*args).await,
         BenchCommand::Query(args) => query::run(*args).await,

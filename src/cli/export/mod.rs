@@ -27,7 +27,7 @@ use super::{
     whole::Whole,
 };
 use crate::verify::{
-    Arrived, Believed, Branch, Finding, Hash, Told, TreeHead, Values, Verdict,
+    Arrived, Believed, Branch, Finding, Hash, Told, TreeHead, UNSEEN, Values, Verdict,
     bundle::{Header, Writer},
     check_extension, included,
 };
@@ -118,9 +118,13 @@ async fn write<W: Write>(
     let (bar, mut told) = (bar::events(positions.end - positions.start), Told::default());
     let mut records = Records::new(connection, &checkpoint.log, "export", positions.clone());
     let mut writer = Writer::begin(out, header).map_err(unwritable)?;
+    let mut withheld = 0;
     for position in positions {
         let event = records.next().await?;
         let record = event.as_deref().and_then(Arrived::split).filter(|event| event.position == position);
+        if record.as_ref().is_some_and(Arrived::is_unseen) {
+            return Err(Finding::new(Verdict::Missing, "record", UNSEEN).at(position..position + 1).into());
+        }
         let proven = record.zip(tree.path(position)).and_then(|(event, path)| {
             included(event.record, position, &path, &checkpoint.head).ok().map(|()| (event, path))
         });
@@ -131,8 +135,11 @@ async fn write<W: Write>(
                 .at(position..position + 1)
                 .into());
         };
-        match Values::all_of(event.record, event.beside) {
-            Ok(values) => told.see(position, event.record, &values),
+        match Values::sent(&event) {
+            Ok(values) => {
+                told.see(position, event.record, &values);
+                withheld += values.withheld;
+            }
             Err(why) => {
                 return Err(Finding::new(Verdict::Tampered, "personal", why)
                     .at(position..position + 1)
@@ -144,6 +151,11 @@ async fn write<W: Write>(
         bar.inc(1);
     }
     bar.finish_and_clear();
+    if withheld > 0 {
+        say(&format!(
+            "the server withholds {withheld} personal values from this caller: the bundle is without them"
+        ));
+    }
     if header.positions.end == checkpoint.head.size && !without_personal {
         accounted_for(connection, checkpoint, &told).await?;
     }

@@ -3,7 +3,7 @@
 //! Called by: `export::run`.
 use crate::{
     cli::{bar, connect::Connection, failure::Failure, proofs, records::Records},
-    verify::{Arrived, Believed, Branch, Finding, Verdict, bundle::MOST_EVENTS, leaf_hash},
+    verify::{Arrived, Believed, Branch, Finding, Verdict, bundle::MOST_EVENTS},
 };
 
 /// Events that may lie between the first of a bundle and the end of its checkpoint's tree. Each takes 64 bytes:
@@ -40,7 +40,7 @@ pub async fn read(connection: &Connection, checkpoint: &Believed, start: u64) ->
         if event.position != position {
             return Err(here(Verdict::Missing, "record", "the server has no event of this position"));
         }
-        let leaf = leaf_hash(event.record);
+        let leaf = event.leaf();
         if leaf != event.leaf_hash {
             let evidence = "the record does not hash to the leaf hash that is stored with it";
             return Err(here(Verdict::Tampered, "leaf_hash", evidence));

@@ -18,6 +18,13 @@ pub fn command(args: &QueryArgs, filter: &EventFilter, token: &str, limit: u64) 
     if args.connect.server != DEFAULT_SERVER {
         line.flag("server", &args.connect.server);
     }
+    let tls = &args.connect.tls;
+    for (flag, file) in
+        [("ca", &tls.ca), ("certificate", &tls.certificate), ("certificate-key", &tls.certificate_key)]
+    {
+        // A path that is no text cannot be printed either: whoever has one knows it.
+        line.flags(flag, file.as_deref().and_then(std::path::Path::to_str));
+    }
     line.flags("as", args.connect.identity.as_deref());
     line.flag("log", &args.filter.log);
     line.flags("family", filter.families.iter().map(|it| names::family(*it)));

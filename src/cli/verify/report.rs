@@ -101,7 +101,7 @@ impl Report {
         };
         let withheld = match withheld {
             0 => String::new(),
-            _ => format!("; {withheld} personal values are not in the bundle"),
+            _ => format!("; {withheld} personal values are not there and were not checked"),
         };
         erased + &open + &withheld
     }
@@ -133,6 +133,7 @@ impl Report {
             events_with_erased_values: self.values.records_with_erased.to_string(),
             erased_positions: self.told.erased().texts(),
             erased_not_accounted_for: self.told.open().count.to_string(),
+            withheld_values: self.values.withheld.to_string(),
             removed_below: self.told.removed().map(|(oldest, _)| oldest.to_string()),
             removed_by: self.told.removed().map(|(_, event)| event.to_string()),
             cosigned_by: self.checkpoint.as_ref().map(|it| it.cosigned.clone()).unwrap_or_default(),
@@ -165,6 +166,8 @@ struct Row {
     erased_positions: Vec<String>,
     /// Events with erased values after which no erasure is told in what was checked.
     erased_not_accounted_for: String,
+    /// Personal values that are not there, because the bundle has none or the server withholds them: nobody checked them.
+    withheld_values: String,
     /// Where the log begins because retention removed what was below, and the event that tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
     removed_below: Option<String>,
@@ -175,7 +178,7 @@ struct Row {
 }
 
 fn layout() -> Layout {
-    const CSV: [&str; 15] = [
+    const CSV: [&str; 16] = [
         "verdict",
         "first_position",
         "last_position",
@@ -188,6 +191,7 @@ fn layout() -> Layout {
         "events_with_erased_values",
         "erased_positions",
         "erased_not_accounted_for",
+        "withheld_values",
         "removed_below",
         "removed_by",
         "cosigned_by",
@@ -227,6 +231,7 @@ impl Record for Row {
             Cell::number(Some(&self.events_with_erased_values)),
             text(&self.erased_positions.join("; ")),
             Cell::number(Some(&self.erased_not_accounted_for)),
+            Cell::number(Some(&self.withheld_values)),
             Cell::number(self.removed_below.as_ref()),
             Cell::number(self.removed_by.as_ref()),
             text(&self.cosigned_by.join("; ")),

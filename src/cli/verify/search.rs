@@ -9,7 +9,6 @@ use crate::{
     cli::{connect::Connection, failure::Failure, proofs, records::Records},
     verify::{
         Arrived, BLOCK, Believed, Finding, Frontier, Hash, Rehash, Search, TreeHead, Trust, Verdict, base64,
-        leaf_hash,
     },
 };
 
@@ -147,7 +146,7 @@ impl<'a> Searcher<'a> {
                 next += 1;
             }
             match event {
-                Some(event) if event.position == next => leaves.push(leaf_hash(event.record)),
+                Some(event) if event.position == next => leaves.push(event.leaf()),
                 _ => return Ok(leaves),
             }
             next += 1;

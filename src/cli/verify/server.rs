@@ -80,7 +80,7 @@ pub async fn check(args: &VerifyArgs, trust: &Trust, last: Option<&Believed>) ->
             _ => report.findings.extend(proofs::continues(&connection, &checkpoint, last).await?),
         }
     }
-    report.events = size - from;
+    report.events = size - from - rehash.unseen();
     report.checkpoint = Some(checkpoint);
     Ok(report)
 }

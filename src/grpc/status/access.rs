@@ -57,7 +57,9 @@ pub fn unauthenticated(refused: &Refused) -> Status {
     };
     match refused {
         Refused::NoCredential => refuse("NO_CREDENTIAL", "a client certificate or a bearer token is needed"),
-        Refused::Credential(_) => refuse("CREDENTIAL_REFUSED", "the credential is not accepted"),
+        Refused::Credential(_) | Refused::Jwt(_) => {
+            refuse("CREDENTIAL_REFUSED", "the credential is not accepted")
+        }
         Refused::OtherName => refuse(
             "PRODUCER_NOT_CREDENTIAL",
             "x-chancery-producer is not the name of the credential; leave it out",

@@ -123,7 +123,11 @@ async fn stored(store: &TestStore) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut database = Database::open(store).await;
     let mut columns = Vec::new();
     for column in ["record", "personal", "leaf_hash"] {
-        columns.push(database.bytes(&format!("SELECT {column} FROM events ORDER BY position")).await);
+        columns.push(
+            database
+                .bytes(&format!("SELECT {column} FROM events WHERE log = 'main' ORDER BY position"))
+                .await,
+        );
     }
     let leaf_hashes = columns.pop().expect("leaf hashes");
     let (personal, records) = (columns.pop().expect("personal"), columns.pop().expect("records"));

@@ -39,7 +39,7 @@ async fn lost(store: &TestStore, pool: PgPool) -> i64 {
     }
     pool.close().await;
     assert!(answered > 0, "no write was answered");
-    answered - database.rows("marks").await
+    answered - database.number("SELECT count(*) FROM marks").await
 }
 
 fn options(store: &TestStore) -> PgConnectOptions {

@@ -58,7 +58,7 @@ impl Watch {
 }
 
 /// Debian's package `faketime` puts it below a folder of the architecture.
-fn library() -> PathBuf {
+pub fn library() -> PathBuf {
     let below = |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut folders = below("/usr/lib").chain(below("/usr")).map(|folder| folder.join("faketime"));
     let library = folders.find_map(|folder| {

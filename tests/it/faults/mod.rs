@@ -7,7 +7,7 @@
 mod away;
 mod cancelled;
 mod cancelled_begin;
-mod clock;
+pub mod clock;
 mod full;
 mod ledger;
 mod producers;

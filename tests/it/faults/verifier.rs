@@ -91,7 +91,7 @@ async fn samples(audit: &mut Audit, stored: &[Event], random: &mut Random) -> Ve
 /// Every tree that an ack has named is the tree of the records that are stored now, and so is that of the head.
 async fn trees(store: &TestStore, head: u64, ledger: &Ledger) -> Vec<String> {
     let mut database = Database::open(store).await;
-    let records = database.bytes("SELECT record FROM events ORDER BY position").await;
+    let records = database.bytes("SELECT record FROM events WHERE log = 'main' ORDER BY position").await;
     let mut acked = ledger.book().trees.clone();
     let frontier = database.bytes("SELECT frontier FROM log_head WHERE log = 'main'").await;
     let frontier = frontier.first().map(Vec::as_slice).unwrap_or_default();
@@ -121,13 +121,13 @@ async fn tables(store: &TestStore, head: u64) -> Vec<String> {
     let mut database = Database::open(store).await;
     let mut wrong = Vec::new();
     for query in [
-        "SELECT coalesce(max(size), 0) FROM log_head",
-        "SELECT count(*) FROM events",
-        "SELECT coalesce(max(position) + 1, 0) FROM events",
-        "SELECT count(*) FROM event_keys",
+        "SELECT coalesce(max(size), 0) FROM log_head WHERE log = 'main'",
+        "SELECT count(*) FROM events WHERE log = 'main'",
+        "SELECT coalesce(max(position) + 1, 0) FROM events WHERE log = 'main'",
+        "SELECT count(*) FROM event_keys WHERE log = 'main'",
         "SELECT count(*) FROM events e JOIN event_keys k
-         ON k.log = e.log AND k.position = e.position AND k.producer = e.producer",
-        "SELECT CAST(coalesce(sum(events), 0) AS BIGINT) FROM producers",
+         ON k.log = e.log AND k.position = e.position AND k.producer = e.producer WHERE e.log = 'main'",
+        "SELECT CAST(coalesce(sum(events), 0) AS BIGINT) FROM producers WHERE log = 'main'",
     ] {
         let number = database.number(query).await;
         if u64::try_from(number) != Ok(head) {

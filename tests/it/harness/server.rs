@@ -11,9 +11,12 @@ use chancery::proto::v1::{
     producer_service_client::ProducerServiceClient, proof_service_client::ProofServiceClient,
     quarantine_service_client::QuarantineServiceClient,
 };
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
-use super::TestStore;
+use super::{
+    TestStore,
+    certificates::{self, Issued},
+};
 
 /// A command that runs the binary under test, without the caller's settings.
 pub fn chancery() -> Command {
@@ -26,9 +29,32 @@ pub fn chancery() -> Command {
     command
 }
 
+/// By what a test's clients trust a server, and how they prove who they are.
+#[derive(Clone)]
+pub struct Trust {
+    /// PEM.
+    pub ca: String,
+    pub identity: Option<Issued>,
+}
+
+impl Trust {
+    /// Where to connect.
+    pub fn endpoint(&self, url: &str) -> Endpoint {
+        let mut config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&self.ca));
+        if let Some(Issued { certificate, key }) = &self.identity {
+            config = config.identity(Identity::from_pem(certificate, key));
+        }
+        let endpoint = Endpoint::from_shared(url.to_owned()).expect("a URL").tls_config(config);
+        endpoint.expect("certificates").connect_timeout(Duration::from_secs(5))
+    }
+}
+
 /// A running server. Killed when dropped.
 pub struct Server {
     child: Child,
+    /// None: without TLS.
+    trust: Option<Trust>,
+    files: tempfile::TempDir,
     pub address: String,
     pub admin: String,
     log: Arc<Mutex<String>>,
@@ -65,7 +91,8 @@ impl Server {
         }
         let mut child = command
             .current_dir(store.folder.path())
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .args(["serve", "--admin-listen", "127.0.0.1:0"])
+            .args(if flags.contains(&"--listen") { [].as_slice() } else { &["--listen", "127.0.0.1:0"] })
             .args(["--store", &store.url])
             .args(if flags.contains(&"--log-format") { [].as_slice() } else { &["--log-format", "json"] })
             .args(flags)
@@ -98,12 +125,25 @@ impl Server {
             }
         });
         match receiver.recv_timeout(Duration::from_secs(30)) {
-            Ok((address, admin)) => Self { child, address, admin, log },
+            Ok((address, admin)) => {
+                let files = tempfile::tempdir().expect("a folder");
+                Self { child, trust: None, files, address, admin, log }
+            }
             Err(_) => {
                 let _ = child.kill();
                 panic!("the server did not start:\n{}", log.lock().expect("the log"));
             }
         }
+    }
+
+    /// The same server, called over TLS.
+    pub fn trusting(mut self, trust: Trust) -> Self {
+        certificates::write(&self.files.path().join("ca.crt"), &trust.ca);
+        if let Some(identity) = &trust.identity {
+            identity.write(self.files.path(), "client");
+        }
+        self.trust = Some(trust);
+        self
     }
 
     /// Everything the server has logged so far.
@@ -113,13 +153,16 @@ impl Server {
 
     /// The server's gRPC address as a URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.trust.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// A connection.
     pub async fn channel(&self) -> Channel {
-        let endpoint =
-            Endpoint::from_shared(self.url()).expect("a URL").connect_timeout(Duration::from_secs(5));
+        let endpoint = match &self.trust {
+            Some(trust) => trust.endpoint(&self.url()),
+            None => Endpoint::from_shared(self.url()).expect("a URL").connect_timeout(Duration::from_secs(5)),
+        };
         endpoint.connect().await.expect("a connection")
     }
 
@@ -154,6 +197,13 @@ impl Server {
     pub fn cli(&self, arguments: &[&str]) -> Command {
         let mut command = chancery();
         command.env("CHANCERY_SERVER", self.url()).args(arguments);
+        if let Some(trust) = &self.trust {
+            command.env("CHANCERY_CA", self.files.path().join("ca.crt"));
+            if trust.identity.is_some() {
+                command.env("CHANCERY_CERTIFICATE", self.files.path().join("client.crt"));
+                command.env("CHANCERY_CERTIFICATE_KEY", self.files.path().join("client.key"));
+            }
+        }
         command
     }
 
@@ -175,6 +225,13 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("/proc");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
         peak.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+    }
+
+    /// The memory that the server has now, in KiB.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("/proc");
+        let now = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        now.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
     }
 
     /// Its process.

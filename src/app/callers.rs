@@ -1,0 +1,75 @@
+//! Who may call: what is read at start and again on SIGHUP.
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    auth::{
+        Access,
+        jwt::{Jwt, Settings, Source},
+    },
+    clock::SystemClock,
+    config::{AccessFile, ConfigError},
+    event::Producer,
+    grpc::audit::Audit,
+    ingest::rate::Rates,
+    journal::Entry,
+};
+
+/// What checks signed tokens, with the keys of their issuer. A file must be right; an issuer that does not answer now
+/// may answer later, and keeps nobody away who has another credential.
+///
+/// # Errors
+/// It cannot be set up.
+pub async fn jwt(settings: Option<Settings>) -> Result<Option<Arc<Jwt>>, ConfigError> {
+    let Some(settings) = settings else { return Ok(None) };
+    let wrong = |reason| ConfigError { setting: "jwt", reason };
+    let file = match &settings.source {
+        Source::File(path) => Some(path.display().to_string()),
+        Source::Url(_) => None,
+    };
+    let jwt = Arc::new(Jwt::new(settings, Arc::new(SystemClock)).map_err(wrong)?);
+    let fetched = jwt.fetch().await;
+    if let (Err(reason), Some(path)) = (fetched, file) {
+        return Err(wrong(format!("{path}: {reason}")));
+    }
+    tokio::spawn(Arc::clone(&jwt).run());
+    Ok(Some(jwt))
+}
+
+/// Reads again what can change while the server runs. What cannot be used leaves everything as it was. Keys may take
+/// a while to come, which nobody waits for.
+pub fn reload(file: &AccessFile, audit: &Audit) {
+    match file.read() {
+        Ok(access) => {
+            audit.producers.replace(rates(&access), tokio::time::Instant::now());
+            audit.authenticator.replace(access);
+            audit.journal.record(Entry::configuration_reloaded("access"));
+            tracing::info!("the access file was read again");
+        }
+        Err(error) => {
+            audit.journal.record(Entry::configuration_refused("access", "see the server's log"));
+            tracing::error!(%error, "the access file was not taken; what it said before holds");
+        }
+    }
+    if let Some(jwt) = audit.authenticator.jwt() {
+        jwt.forget();
+        let (jwt, journal) = (Arc::clone(jwt), Arc::clone(&audit.journal));
+        tokio::spawn(async move {
+            match jwt.fetch().await {
+                Ok(()) => {
+                    journal.record(Entry::configuration_reloaded("jwt"));
+                    tracing::info!("the keys of signed tokens were read again");
+                }
+                Err(error) => {
+                    journal.record(Entry::configuration_refused("jwt", "see the server's log"));
+                    tracing::error!(error, "the keys of signed tokens were not taken; those before hold");
+                }
+            }
+        });
+    }
+}
+
+/// The rates of producers with rates of their own.
+pub fn rates(access: &Access) -> BTreeMap<Producer, Rates> {
+    let producers = access.table().into_iter().flat_map(|table| &table.producers);
+    producers.map(|(name, grant)| (name.clone(), grant.rates)).collect()
+}

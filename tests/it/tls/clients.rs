@@ -1,0 +1,71 @@
+//! Client certificates: only those of the authority that the server trusts, and only while they are valid.
+use std::error::Error as _;
+
+use chancery::proto::v1::audit_service_client::AuditServiceClient;
+use tonic::{Code, Status};
+
+use super::Site;
+use crate::harness::{
+    KINDS, TestStore, block_on,
+    calls::atomic,
+    certificates::{Authority, Issued, OVER, TO_COME},
+    cli::run,
+    events,
+    metrics::metrics,
+    server::{Server, Trust},
+};
+
+/// An append with a client certificate, or without one.
+async fn call(server: &Server, ca: &str, identity: Option<Issued>) -> Result<(), Status> {
+    let trust = Trust { ca: ca.to_owned(), identity };
+    let channel = trust.endpoint(&server.url()).connect().await;
+    let channel = channel.map_err(|error| Status::unavailable(format!("{error:?}")))?;
+    AuditServiceClient::new(channel).append(atomic(vec![events::hold("x")])).await.map(drop)
+}
+
+#[test]
+fn a_client_without_a_certificate_that_is_trusted_now_is_refused() {
+    for kind in KINDS {
+        let store = TestStore::new(kind);
+        let site = Site::new(&store);
+        let uris = ["spiffe://example.com/cms"];
+        let good = site.authority.client(&uris);
+        let server = site.start_mutual(good.clone());
+        let other = Authority::new();
+        let ca = site.authority.pem();
+        block_on(async {
+            call(&server, &ca, Some(good.clone())).await.expect("an append");
+            let refused = [
+                ("the server wants a certificate of the caller", None),
+                // The name of the authority is the same; its key is not.
+                ("the server does not trust the authority", Some(other.client(&uris))),
+                ("has expired, says the server", Some(site.authority.client_lasting(&uris, OVER))),
+                ("has expired, says the server", Some(site.authority.client_lasting(&uris, TO_COME))),
+                // The certificate of a server does not say that its holder may be a client.
+                ("UnsupportedCertificate", Some(site.authority.server(&["localhost"]))),
+            ];
+            let count = refused.len();
+            for (says, identity) in refused {
+                let status = call(&server, &ca, identity.clone()).await.expect_err(says);
+                assert!(status.source().is_some() || status.code() == Code::Unavailable, "{status:?}");
+                let mut command = server.cli(&["query", "--limit", "1"]);
+                command.env_remove("CHANCERY_CERTIFICATE").env_remove("CHANCERY_CERTIFICATE_KEY");
+                if let Some(identity) = identity {
+                    let (certificate, key) = identity.write(store.folder.path(), "refused");
+                    command.arg("--certificate").arg(certificate).arg("--certificate-key").arg(key);
+                }
+                let ran = run(&mut command, "");
+                assert_eq!(ran.code, 4, "{ran:?}");
+                assert!(
+                    ran.err.contains("cannot reach https://") && ran.err.contains(says),
+                    "{says}: {ran:?}"
+                );
+            }
+            let failed = "chancery_connections_refused_total{reason=\"handshake_failed\"}";
+            assert!(metrics(&server).await[failed] >= count as f64);
+            call(&server, &ca, Some(good.clone())).await.expect("an append");
+        });
+        let ran = run(&mut server.cli(&["query", "--limit", "1"]), "");
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+}
