@@ -167,13 +167,6 @@ impl Catalog {
         Family::ALL.into_iter().flat_map(|family| &self.family(family).types)
     }
 
-    /// Whether values of an attribute may be shown wherever they stand: the catalog knows it, and nowhere as a secret.
-    pub fn shows(&self, attribute: &str) -> bool {
-        let mut known =
-            self.families.values().filter_map(|family| family.attributes.get(attribute)).peekable();
-        known.peek().is_some() && known.all(|attribute| attribute.class != model::Class::Secret)
-    }
-
     /// The type that a code or one of its other spellings names, and whether it was an alias.
     pub fn find(&self, family: Family, code: &str) -> Option<(&EventType, bool)> {
         let catalog = self.family(family);

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use uuid::Uuid;
 
-use crate::{auth::Caller, event::LogName};
+use crate::event::LogName;
 
 /// Bytes of one detail, of the 8 KiB that the catalog allows: a filter may be larger than what is worth keeping of it.
 const MOST_TEXT: usize = 4 << 10;
@@ -22,13 +22,6 @@ pub struct Who {
     /// How the caller showed who it is: `certificate`, `jwt`, `token` or `none`.
     pub credential: &'static str,
     pub address: Option<SocketAddr>,
-}
-
-impl From<&Caller> for Who {
-    fn from(caller: &Caller) -> Self {
-        let name = caller.name().as_str().to_owned();
-        Self { name, credential: caller.identity.credential.name(), address: caller.address }
-    }
 }
 
 /// What a query has sent.
@@ -145,7 +138,7 @@ impl Entry {
         }
     }
 
-    /// One event was read. With `position`, or with `producer` and `event_id`.
+    /// One event was read. With `position`.
     pub fn event_read(who: &Who, method: &'static str, log: &LogName) -> Self {
         Self::on(who, method, "EVENT_READ", log)
     }

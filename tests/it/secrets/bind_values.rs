@@ -31,7 +31,12 @@ async fn act(cluster: &Cluster, store: &TestStore, actor: &str) -> Vec<serde_jso
     assert_eq!(query(&mut audit, wanted.clone()).await.events.len(), 1);
     let mut other = Database::open(&TestStore::at(Kind::Postgres, &cluster.url("values"))).await;
     other.run("BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE").await;
-    let waiting = tokio::spawn(async move { audit.query(wanted).await?.into_inner().message().await });
+    let waiting = tokio::spawn(async move {
+        let mut answer = audit.query(wanted).await?.into_inner();
+        // It says that it is still at it.
+        while answer.message().await?.is_some() {}
+        Ok::<_, tonic::Status>(())
+    });
     let failed = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
                   WHERE wait_event_type = 'Lock' AND application_name = 'chancery'";
     while other.number(failed).await == 0 {
