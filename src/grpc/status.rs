@@ -11,8 +11,9 @@ mod access;
 use std::{collections::HashMap, time::Duration};
 
 pub use access::{
-    FAMILY_NOT_ALLOWED, access_changed, all_logs_not_allowed, credential_expired, denial, log_not_allowed,
-    log_reserved, personal, query_failure, role_required, unauthenticated, unknown_method,
+    CREDENTIAL_REFUSED, FAMILY_NOT_ALLOWED, NO_CREDENTIAL, access_changed, all_logs_not_allowed,
+    credential_expired, denial, log_not_allowed, log_reserved, personal, query_failure, role_required,
+    unauthenticated, unknown_method,
 };
 use prost::Message as _;
 use tonic::{Code, Status};

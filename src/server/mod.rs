@@ -88,6 +88,7 @@ pub async fn serve_grpc(
     health: HealthReporter,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
+    let journal = Arc::clone(&audit.journal);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -132,6 +133,6 @@ pub async fn serve_grpc(
         // Old grpcurl speaks v1alpha only.
         .add_service(reflection().build_v1alpha()?)
         .prepare();
-    listener::serve(listener, settings, server, routes, stop).await;
+    listener::serve(listener, settings, journal, server, routes, stop).await;
     Ok(())
 }

@@ -12,10 +12,14 @@ use crate::{
     query::scoped::Personal,
 };
 
+/// Reason of a caller that shows nothing.
+pub const NO_CREDENTIAL: &str = "NO_CREDENTIAL";
+/// Reason of a caller whose credential is not accepted.
+pub const CREDENTIAL_REFUSED: &str = "CREDENTIAL_REFUSED";
 /// Reasons of refused callers.
 const DENIALS: [&str; 10] = [
-    "NO_CREDENTIAL",
-    "CREDENTIAL_REFUSED",
+    NO_CREDENTIAL,
+    CREDENTIAL_REFUSED,
     "CREDENTIAL_EXPIRED",
     "PRODUCER_NOT_CREDENTIAL",
     "PRODUCER_RESERVED",
@@ -56,9 +60,9 @@ pub fn unauthenticated(refused: &Refused) -> Status {
         Status::with_error_details(Code::Unauthenticated, message, info(reason, HashMap::new()))
     };
     match refused {
-        Refused::NoCredential => refuse("NO_CREDENTIAL", "a client certificate or a bearer token is needed"),
+        Refused::NoCredential => refuse(NO_CREDENTIAL, "a client certificate or a bearer token is needed"),
         Refused::Credential(_) | Refused::Jwt(_) => {
-            refuse("CREDENTIAL_REFUSED", "the credential is not accepted")
+            refuse(CREDENTIAL_REFUSED, "the credential is not accepted")
         }
         Refused::OtherName => refuse(
             "PRODUCER_NOT_CREDENTIAL",

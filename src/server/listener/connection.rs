@@ -10,12 +10,7 @@
 //! | 27 to 33 min | told to end: new calls go over a new connection, which needs a certificate of that time; open streams go on |
 //! | 1 h after that | open streams are ended (`age`), as when the server drains; append streams are an hour old by then, and have ended |
 //! | 5 min after that | closed |
-use std::{
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream};
 use tokio::{
@@ -23,7 +18,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{body::Body, service::Routes, transport::Server};
+use tonic::{Code, body::Body, service::Routes, transport::Server};
 use tower::{Layer, Service};
 
 use super::{
@@ -33,6 +28,7 @@ use super::{
     places::Place,
 };
 use crate::{
+    journal::{Entry, Journal, Who, code_name},
     server::tls::Tls,
     telemetry::{Metrics, Refused},
 };
@@ -59,6 +55,7 @@ pub struct Shared<L> {
     pub tls: Option<Arc<Tls>>,
     pub handshakes: Handshakes,
     pub metrics: Arc<Metrics>,
+    pub journal: Arc<Journal>,
     pub stop: CancellationToken,
 }
 
@@ -89,7 +86,7 @@ where
                         (Transport::Tls(stream), certificate)
                     }
                     Err((failed, stream)) => {
-                        self.failed(&failed, address.ip());
+                        self.failed(&failed, address);
                         if let Some(stream) = stream {
                             say_goodbye(stream).await;
                         }
@@ -142,7 +139,7 @@ where
         std::future::pending().await
     }
 
-    fn failed(&self, failed: &Failed, address: IpAddr) {
+    fn failed(&self, failed: &Failed, address: SocketAddr) {
         let reason = match failed {
             Failed::Gone => return,
             Failed::Late => Refused::handshake_timeout,
@@ -150,7 +147,12 @@ where
         };
         self.metrics.connections.refused(reason);
         // At debug: whoever can reach the port could fill the log.
-        tracing::debug!(%address, cause = %failed, "refused a TLS handshake");
+        tracing::debug!(address = %address.ip(), cause = %failed, "refused a TLS handshake");
+        if let Some(reason) = failed.denial() {
+            let who = Who { address: Some(address), ..Who::default() };
+            let denied = (code_name(Code::Unauthenticated as i32), reason);
+            self.journal.record(Entry::denied(&who, "handshake", denied));
+        }
     }
 }
 

@@ -19,10 +19,14 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
-use tokio_rustls::{LazyConfigAcceptor, rustls::server::Acceptor, server::TlsStream};
+use tokio_rustls::{
+    LazyConfigAcceptor,
+    rustls::{self, server::Acceptor},
+    server::TlsStream,
+};
 
 use super::places::household;
-use crate::{auth::Certificate, server::tls::Tls};
+use crate::{auth::Certificate, grpc::status, server::tls::Tls};
 
 /// From the moment when a connection is accepted, the time that it may wait for a place included.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -66,6 +70,21 @@ pub enum Failed {
     /// A certificate that was verified, but cannot be read.
     #[error("{0}")]
     Certificate(#[from] crate::auth::Unreadable),
+}
+
+impl Failed {
+    /// What the client's certificate lacks, as the self-audit tells it, when it is that.
+    pub fn denial(&self) -> Option<&'static str> {
+        match self {
+            Self::Certificate(_) => Some(status::CREDENTIAL_REFUSED),
+            Self::Tls(error) => match error.get_ref()?.downcast_ref()? {
+                rustls::Error::NoCertificatesPresented => Some(status::NO_CREDENTIAL),
+                rustls::Error::InvalidCertificate(_) => Some(status::CREDENTIAL_REFUSED),
+                _ => None,
+            },
+            Self::Late | Self::Gone | Self::NoProtocol => None,
+        }
+    }
 }
 
 impl Handshakes {

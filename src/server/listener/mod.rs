@@ -20,7 +20,7 @@ use tower::{Layer, Service};
 
 use self::{connection::Shared, handshake::Handshakes, places::Places};
 use super::tls::Tls;
-use crate::telemetry::Metrics;
+use crate::{journal::Journal, telemetry::Metrics};
 
 pub use handshake::H2;
 
@@ -40,6 +40,7 @@ pub struct Settings {
 pub async fn serve<L>(
     listener: TcpListener,
     settings: Settings,
+    journal: Arc<Journal>,
     server: Server<L>,
     routes: Routes,
     stop: CancellationToken,
@@ -59,6 +60,7 @@ pub async fn serve<L>(
         tls,
         handshakes,
         metrics: Arc::clone(&metrics),
+        journal,
         stop: stop.clone(),
     });
     let connections = TaskTracker::new();

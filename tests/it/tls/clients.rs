@@ -1,13 +1,16 @@
 //! Client certificates: only those of the authority that the server trusts, and only while they are valid.
 use std::error::Error as _;
 
-use chancery::proto::v1::audit_service_client::AuditServiceClient;
+use chancery::{
+    event::AUDIT_LOG,
+    proto::v1::{Event, QueryRequest, audit_service_client::AuditServiceClient},
+};
 use tonic::{Code, Status};
 
 use super::Site;
 use crate::harness::{
     KINDS, TestStore, block_on,
-    calls::atomic,
+    calls::{atomic, query},
     certificates::{Authority, Issued, OVER, TO_COME},
     cli::run,
     events,
@@ -64,6 +67,21 @@ fn a_client_without_a_certificate_that_is_trusted_now_is_refused() {
             let failed = "chancery_connections_refused_total{reason=\"handshake_failed\"}";
             assert!(metrics(&server).await[failed] >= count as f64);
             call(&server, &ca, Some(good.clone())).await.expect("an append");
+            // The self-audit tells of both kinds, and not of every one.
+            let trust = Trust { ca: ca.clone(), identity: Some(good.clone()) };
+            let mut audit =
+                AuditServiceClient::new(trust.endpoint(&server.url()).connect().await.expect("a connection"));
+            let request = QueryRequest {
+                log: AUDIT_LOG.to_owned(),
+                r#where: "code = CALL_DENIED AND attributes.method = handshake".to_owned(),
+                ..QueryRequest::default()
+            };
+            for reason in ["NO_CREDENTIAL", "CREDENTIAL_REFUSED"] {
+                let said = |event: &Event| event.attributes.iter().any(|each| each.value == reason);
+                while !query(&mut audit, request.clone()).await.events.iter().any(said) {
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+            }
         });
         let ran = run(&mut server.cli(&["query", "--limit", "1"]), "");
         assert_eq!(ran.code, 0, "{ran:?}");
