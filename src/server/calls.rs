@@ -18,23 +18,35 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
-use crate::{grpc::status, telemetry::Metrics};
+use crate::{
+    auth::rules::{self, Rule},
+    grpc::status,
+    telemetry::Metrics,
+};
 
 /// Calls at once. The limits below it add up to 4,352 (4,096 append streams, 256 queries), so as many again are left
 /// for short calls. One that has sent nothing but its headers takes 14 KiB with its share of the connection: all of
 /// them 112 MiB. It is 64 connections with as many streams as one may have.
-pub const MAX_CALLS: usize = 8_192;
+const MAX_CALLS: usize = 8_192;
+
+/// Of those, calls of callers who have to say who they are.
+const MAX_OF_CALLERS: usize = MAX_CALLS - MAX_OPEN_TO_ALL;
+/// And calls for which nobody has to say who they are: probes, and watchers of health. Strangers can take no more
+/// places than these for as long as they like; all others are given back when they turn out to be strangers.
+const MAX_OPEN_TO_ALL: usize = 512;
 
 /// Adds [`Calls`].
 #[derive(Clone)]
 pub struct CallsLayer {
     room: Arc<Semaphore>,
+    open_to_all: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
 
 impl CallsLayer {
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { room: Arc::new(Semaphore::new(MAX_CALLS)), metrics }
+        let room = |places| Arc::new(Semaphore::new(places));
+        Self { room: room(MAX_OF_CALLERS), open_to_all: room(MAX_OPEN_TO_ALL), metrics }
     }
 }
 
@@ -69,10 +81,14 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let CallsLayer { room, metrics } = &self.layer;
+        let CallsLayer { room, open_to_all, metrics } = &self.layer;
+        let (room, places) = match rules::of(request.uri().path()) {
+            Some((_, Rule::Anyone)) => (open_to_all, MAX_OPEN_TO_ALL),
+            _ => (room, MAX_OF_CALLERS),
+        };
         let Ok(permit) = Arc::clone(room).try_acquire_owned() else {
             metrics.call_refused();
-            let refused = status::too_many_calls(MAX_CALLS).into_http();
+            let refused = status::too_many_calls(places).into_http();
             return Box::pin(std::future::ready(Ok(refused)));
         };
         let place = Place::take(permit, Arc::clone(metrics));

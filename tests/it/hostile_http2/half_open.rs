@@ -1,6 +1,7 @@
 //! Calls that are opened and left alone: they keep a place for a while, and there are so many places.
 use std::time::Duration;
 
+use chancery::proto::v1::ListEventTypesRequest;
 use tokio::time::sleep;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -12,8 +13,10 @@ use super::{
 use crate::harness::{KINDS, TestStore, block_on, calls::Refusal, metrics::metrics, server::Server};
 
 /// Calls that may run at once, and as many connections as that takes.
-const MOST: usize = 8_192;
+const MOST: usize = 7_680;
 const CONNECTIONS: usize = MOST / 128;
+/// Calls of health that may run at once.
+const MOST_PROBES: usize = 512;
 /// KiB that one of them takes, in a build for tests.
 const EACH: u64 = 20;
 
@@ -79,9 +82,14 @@ fn a_call_beyond_the_last_place_is_told_to_come_back() {
         while metrics(&server).await["chancery_open_calls"] < MOST as f64 {
             sleep(Duration::from_millis(20)).await;
         }
-        let refusal = Refusal::of(&health.check(check()).await.expect_err("no place"));
+        let types = ListEventTypesRequest::default;
+        let mut catalog = server.catalog().await;
+        let refused = catalog.list_event_types(types()).await.expect_err("no place");
+        let refusal = Refusal::of(&refused);
         assert_eq!((refusal.code, refusal.reason.as_str()), (Code::Unavailable, "OVERLOADED"));
-        assert!(refusal.retry_after.is_some() && refusal.message.contains("8192"), "{refusal:?}");
+        assert!(refusal.retry_after.is_some() && refusal.message.contains("7680"), "{refusal:?}");
+        // Probes have places of their own.
+        health.check(check()).await.expect("an answer");
         assert_eq!(metrics(&server).await["chancery_refused_calls_total"], 1.0);
         let grown = server.peak_memory() - before;
         assert!(grown < MOST as u64 * EACH, "grown by {grown} KiB");
@@ -90,6 +98,16 @@ fn a_call_beyond_the_last_place_is_told_to_come_back() {
         while metrics(&server).await["chancery_open_calls"] >= MOST as f64 {
             sleep(Duration::from_millis(20)).await;
         }
-        health.check(check()).await.expect("a place");
+        catalog.list_event_types(types()).await.expect("a place");
+        // Probes take no others than theirs, either.
+        for _ in 0..MOST_PROBES / 128 {
+            let mut raw = leave_open(&server, "/grpc.health.v1.Health/Check").await;
+            raw.settle().await;
+            open.push(raw);
+        }
+        while health.check(check()).await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+        catalog.list_event_types(types()).await.expect("a place");
     });
 }
