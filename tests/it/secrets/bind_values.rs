@@ -121,11 +121,11 @@ fn they_are_logged_for_no_role_that_may_say_so() {
 #[test]
 fn every_connection_is_made_in_one_place() {
     let folder = crate::harness::root().join("src/store/postgres");
+    let pattern = regex::Regex::new(r"\.connect(_with)?\(|PgConnection::connect").expect("a pattern");
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
         let name = entry.file_name().into_string().expect("a name");
         let text = std::fs::read_to_string(entry.path()).expect("a source");
-        let pattern = regex::Regex::new(r"\.connect(_with)?\(|PgConnection::connect").expect("a pattern");
         if name.ends_with(".rs") && pattern.is_match(&text) {
             found.push(name);
         }

@@ -261,6 +261,14 @@ pub async fn look_for(server: &Server) {
             GetEventRequest { producer: value.clone(), event_id: value, ..GetEventRequest::default() };
         drop(client.get_event(asked).await);
     }
+    // A credential is a secret too, whether it is believed or not.
+    for value in [format!("Bearer {CANARY}-bearer"), format!("Basic {CANARY}")] {
+        let mut request = tonic::Request::new(QueryRequest { limit: 1, ..QueryRequest::default() });
+        request.metadata_mut().insert("authorization", value.parse().expect("a header value"));
+        if let Ok(answer) = client.query(request).await {
+            drain(answer.into_inner()).await;
+        }
+    }
     // The self-audit has told what was asked for, and not which value.
     let told = "attributes.challenge_code = \"\u{2026}\"";
     let is_told = |event: &Event| event.attributes.iter().any(|each| each.value == told);
