@@ -38,14 +38,16 @@ pub async fn jwt(settings: Option<Settings>) -> Result<Option<Arc<Jwt>>, ConfigE
 /// Reads again what can change while the server runs. What cannot be used leaves everything as it was. Keys may take
 /// a while to come, which nobody waits for.
 pub fn reload(file: &AccessFile, audit: &Audit) {
-    match file.read() {
-        Ok(access) => {
+    // Without a file there is nothing to read.
+    match file.path.as_ref().map(|_| file.read()) {
+        None => {}
+        Some(Ok(access)) => {
             audit.producers.replace(rates(&access), tokio::time::Instant::now());
             audit.authenticator.replace(access);
             audit.journal.record(Entry::configuration_reloaded("access"));
             tracing::info!("the access file was read again");
         }
-        Err(error) => {
+        Some(Err(error)) => {
             audit.journal.record(Entry::configuration_refused("access", "see the server's log"));
             tracing::error!(%error, "the access file was not taken; what it said before holds");
         }

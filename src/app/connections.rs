@@ -97,7 +97,9 @@ pub async fn reload(tls: Option<Arc<Tls>>, journal: &Journal) {
         Err(error) => Err(error.to_string()),
     };
     match read {
-        Ok(()) => journal.record(Entry::configuration_reloaded("certificates")),
+        Ok(()) => {
+            journal.record(Entry::configuration_reloaded("certificates"));
+        }
         Err(error) => {
             journal.record(Entry::configuration_refused("certificates", "see the server's log"));
             tracing::error!(error, "the certificates cannot be used; the old ones stay in force");

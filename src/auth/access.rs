@@ -1,5 +1,8 @@
 //! What everybody may do: the table of the access file. Made by `config::access`, asked once per call.
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use super::{Credential, Identity, Role, Scope};
 use crate::{
@@ -20,8 +23,8 @@ pub enum Access {
 /// The access file. Who is not in it may do nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Table {
-    pub producers: BTreeMap<Producer, ProducerGrant>,
-    pub readers: BTreeMap<Holder, ReaderGrant>,
+    pub producers: BTreeMap<Producer, Arc<ProducerGrant>>,
+    pub readers: BTreeMap<Holder, Arc<ReaderGrant>>,
     pub auditors: BTreeMap<Holder, Logs>,
     pub admins: BTreeMap<Holder, Logs>,
     /// Whose token has this SHA-256.
@@ -110,7 +113,10 @@ impl Access {
             (Self::Open, _) => true,
             (Self::Table(_), Credential::Claim) => false,
             (Self::Table(table), Credential::Token(digest)) => {
-                table.tokens.get(digest).is_some_and(|token| token.name == identity.name)
+                let same = |token: &TokenGrant| {
+                    token.name == identity.name && token.expires_at == identity.expires_at
+                };
+                table.tokens.get(digest).is_some_and(same)
             }
             (Self::Table(table), Credential::Certificate { subject: Some(subject) }) => {
                 table.subjects.get(subject) == Some(&identity.name)
@@ -126,8 +132,8 @@ impl Access {
 pub enum Grants {
     Everything,
     Listed {
-        producer: Option<ProducerGrant>,
-        readers: Vec<ReaderGrant>,
+        producer: Option<Arc<ProducerGrant>>,
+        readers: Vec<Arc<ReaderGrant>>,
         auditors: Vec<Logs>,
         admins: Vec<Logs>,
     },
@@ -185,8 +191,8 @@ impl Grants {
 
     /// Which events of a log are seen. Where several lines are about a caller, it sees the families of all of them,
     /// and personal values only when all of them show them: which line an event is seen by cannot be told.
-    pub(super) fn scope(&self, log: &LogName) -> Option<Scope> {
-        let Self::Listed { readers, .. } = self else { return Some(Scope::everything()) };
+    pub fn scope(&self, log: &LogName) -> Option<Scope> {
+        let Self::Listed { readers, .. } = self else { return Some(Scope::new(None, true)) };
         let mut lines = readers.iter().filter(|grant| grant.logs.hold(log));
         let first = lines.next()?;
         let (mut families, mut personal) = (first.families.clone(), first.personal);

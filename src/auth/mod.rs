@@ -10,7 +10,10 @@ pub mod jwt;
 pub mod rules;
 mod scope;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 pub use access::{Access, Families, Grants, Holder, Logs, ProducerGrant, ReaderGrant, Table, TokenGrant};
 pub use authenticator::{Authenticator, Credentials, Refused, bearer};
@@ -93,6 +96,8 @@ pub struct Caller {
     /// Where from; `None` when the transport does not tell.
     pub address: Option<SocketAddr>,
     pub grants: Arc<Grants>,
+    /// Why the answer was cut off, when it was: a gRPC code, and a reason.
+    pub cut_off: OnceLock<(i32, &'static str)>,
 }
 
 impl Caller {

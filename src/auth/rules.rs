@@ -16,11 +16,11 @@ const PRODUCER: Rule = Rule::Roles(&[Role::Producer]);
 const READER: Rule = Rule::Roles(&[Role::Reader]);
 const ADMIN: Rule = Rule::Roles(&[Role::Admin]);
 /// Proofs hold hashes, and readers check what they have read.
-const PROOFS: Rule = Rule::Roles(&[Role::Auditor, Role::Reader]);
+const PROOFS: Rule = Rule::Roles(PROOF_ROLES);
 /// What is known of a log, without its events.
-const ABOUT: Rule = Rule::Roles(&[Role::Auditor, Role::Reader, Role::Admin]);
+const ABOUT: Rule = Rule::Roles(ABOUT_ROLES);
 /// The same, and a producer's own line.
-const PRODUCERS: Rule = Rule::Roles(&[Role::Auditor, Role::Reader, Role::Admin, Role::Producer]);
+const PRODUCERS: Rule = Rule::Roles(OWN_ROLES);
 
 /// Every method that is served, by its path.
 pub const RULES: [(&str, Rule); 24] = [
@@ -57,6 +57,8 @@ pub fn of(path: &str) -> Option<(&'static str, Rule)> {
 
 /// Roles that a caller may have one of to see proofs of a log.
 pub const PROOF_ROLES: &[Role] = &[Role::Auditor, Role::Reader];
+/// The same of what is known of a producer that it is itself.
+pub const OWN_ROLES: &[Role] = &[Role::Auditor, Role::Reader, Role::Admin, Role::Producer];
 /// Roles that a caller may have one of to see what is known of a log.
 pub const ABOUT_ROLES: &[Role] = &[Role::Auditor, Role::Reader, Role::Admin];
 

@@ -17,12 +17,14 @@ impl Scope {
         Self { families, personal }
     }
 
-    /// The scope of what the server does with its own logs, and of tests.
+    /// All of a log, for tests of what takes a scope.
+    #[cfg(test)]
     pub const fn everything() -> Self {
         Self { families: None, personal: true }
     }
 
     /// The same without personal values.
+    #[cfg(test)]
     pub fn without_personal(self) -> Self {
         Self { personal: false, ..self }
     }

@@ -3,6 +3,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Display,
     path::Path,
+    sync::Arc,
 };
 
 use serde::Deserialize;
@@ -111,7 +112,7 @@ fn parse(text: &str, limits: &limits::Table) -> Result<Table, String> {
             families: families(&line.families).map_err(|reason| at(&reason))?,
             rates,
         };
-        table.producers.insert(producer, grant);
+        table.producers.insert(producer, Arc::new(grant));
     }
     for (name, line) in file.reader {
         let at = |reason: &dyn Display| format!("[reader.{name:?}]: {reason}");
@@ -120,7 +121,7 @@ fn parse(text: &str, limits: &limits::Table) -> Result<Table, String> {
             families: families(&line.families).map_err(|reason| at(&reason))?,
             personal: line.personal,
         };
-        table.readers.insert(holder(&name).map_err(|reason| at(&reason))?, grant);
+        table.readers.insert(holder(&name).map_err(|reason| at(&reason))?, Arc::new(grant));
     }
     for (role, lines, into) in
         [("auditor", file.auditor, &mut table.auditors), ("admin", file.admin, &mut table.admins)]

@@ -8,11 +8,11 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{
     append, append_stream, convert, may,
     query::{self, Queries},
-    spliced::{self, GetEventMessage, QueryMessage},
+    spliced::{self, GetEventMessage, QueryMessage, Seen},
     status, told,
 };
 use crate::{
-    auth::Authenticator,
+    auth::{Authenticator, Caller, Scope},
     catalog::Catalog,
     clock::Clock,
     event::{LogName, Producer},
@@ -101,44 +101,20 @@ impl AuditService for AuditRpc {
         let caller = may::caller(&request)?;
         let request = request.into_inner();
         let (log, scope) = may::read(&caller, &request.log)?;
-        let by_key = !request.producer.is_empty() || !request.event_id.is_empty();
-        let (position, what) = match (request.position, by_key) {
-            (Some(position), false) => (position, format!("position {position}")),
-            (None, true) => {
-                let producer = Producer::parse(&request.producer)
-                    .map_err(|what| status::invalid("INVALID_PRODUCER", "producer", what))?;
-                let event_id = uuid::Uuid::try_parse(&request.event_id).map_err(|_| {
-                    status::invalid("INVALID_EVENT_ID", "event_id", "is not a UUID in its text form")
-                })?;
-                let key = Key { producer, event_id };
-                let mut known = self
-                    .0
-                    .store
-                    .known(&log, std::slice::from_ref(&key))
-                    .await
-                    .map_err(|e| status::store(&e))?;
-                let what = format!("event id {event_id} of this producer");
-                let Some(known) = known.remove(&key) else { return Err(no_event(&log, &what)) };
-                (known.position, what)
-            }
-            _ => {
-                let description = "set either position, or both producer and event_id";
-                return Err(status::invalid("INVALID_EVENT_REFERENCE", "position", description));
-            }
-        };
-        let event = self.0.store.event_at(&log, position).await.map_err(|e| status::store(&e))?;
-        let Some(event) = event else {
-            let extent = self.0.store.extent(&log).await.map_err(|e| status::store(&e))?;
-            return Err(match position < extent.oldest {
-                true => status::position_pruned(extent.oldest),
-                false => no_event(&log, &what),
-            });
-        };
-        // What the caller does not see is not there for it.
-        let seen = spliced::seen(event, &scope)?.ok_or_else(|| no_event(&log, &what))?;
         let entry = Entry::event_read(&told::who(&caller), caller.method, &log);
-        self.0.journal.record(entry.with_number("position", position));
-        Ok(Response::new(GetEventMessage(seen)))
+        let read = self.0.read(&log, &scope, &request).await;
+        self.0.journal.record(match &read {
+            Ok((position, _)) => entry.with_number("position", *position),
+            Err(error) => {
+                let entry = told::read_failed(&caller, &log, error);
+                let entry = entry.with("producer", &request.producer).with("event_id", &request.event_id);
+                match request.position {
+                    Some(position) => entry.with_number("position", position),
+                    None => entry,
+                }
+            }
+        });
+        read.map(|(_, seen)| Response::new(GetEventMessage(seen)))
     }
 
     async fn count_events(
@@ -149,13 +125,69 @@ impl AuditService for AuditRpc {
         let caller = may::caller(&request)?;
         let request = request.into_inner();
         let (log, scope) = may::read(&caller, &request.log)?;
-        let (asked, predicate) =
-            may::ask(&self.0.catalog, &scope, request.filter.as_ref(), &request.r#where)?;
+        let counted = self.0.count(&caller, &log, &scope, &request).await;
+        if let Err(error) = &counted {
+            self.0.journal.record(told::read_failed(&caller, &log, error));
+        }
+        counted.map(Response::new)
+    }
+}
+
+impl Audit {
+    /// One event, and where it is.
+    async fn read(
+        &self,
+        log: &LogName,
+        scope: &Scope,
+        request: &v1::GetEventRequest,
+    ) -> Result<(u64, Seen), Status> {
+        let by_key = !request.producer.is_empty() || !request.event_id.is_empty();
+        let (position, what) = match (request.position, by_key) {
+            (Some(position), false) => (position, format!("position {position}")),
+            (None, true) => {
+                let producer = Producer::parse(&request.producer)
+                    .map_err(|what| status::invalid("INVALID_PRODUCER", "producer", what))?;
+                let event_id = uuid::Uuid::try_parse(&request.event_id).map_err(|_| {
+                    status::invalid("INVALID_EVENT_ID", "event_id", "is not a UUID in its text form")
+                })?;
+                let key = Key { producer, event_id };
+                let known = self.store.known(log, std::slice::from_ref(&key)).await;
+                let mut known = known.map_err(|error| status::store(&error))?;
+                let what = format!("event id {event_id} of this producer");
+                let Some(known) = known.remove(&key) else { return Err(no_event(log, &what)) };
+                (known.position, what)
+            }
+            _ => {
+                let description = "set either position, or both producer and event_id";
+                return Err(status::invalid("INVALID_EVENT_REFERENCE", "position", description));
+            }
+        };
+        let event = self.store.event_at(log, position).await.map_err(|e| status::store(&e))?;
+        let Some(event) = event else {
+            let extent = self.store.extent(log).await.map_err(|e| status::store(&e))?;
+            return Err(match position < extent.oldest {
+                true => status::position_pruned(extent.oldest),
+                false => no_event(log, &what),
+            });
+        };
+        // What the caller does not see is not there for it.
+        let seen = spliced::seen(event, &scope)?.ok_or_else(|| no_event(log, &what))?;
+        Ok((position, seen))
+    }
+
+    /// Counts of events.
+    async fn count(
+        &self,
+        caller: &Caller,
+        log: &LogName,
+        scope: &Scope,
+        request: &v1::CountEventsRequest,
+    ) -> Result<v1::CountEventsResponse, Status> {
+        let (asked, predicate) = may::ask(&self.catalog, scope, request.filter.as_ref(), &request.r#where)?;
         let group_by = convert::group_by(&request.group_by)?;
         let bucket = convert::bucket(request.bucket.as_ref())?;
-        let count =
-            Count { log: &log, predicate: &predicate, group_by: &group_by, bucket, most: MAX_COUNT_ROWS };
-        let (counted, oldest_position) = count.run(&self.0.store).await.map_err(|error| match error {
+        let count = Count { log, predicate: &predicate, group_by: &group_by, bucket, most: MAX_COUNT_ROWS };
+        let (counted, oldest_position) = count.run(&self.store).await.map_err(|error| match error {
             CountError::Store(error) => status::store(&error),
             CountError::Removed(removed) => status::position_pruned(removed.oldest),
             CountError::TooMany => {
@@ -167,20 +199,20 @@ impl AuditService for AuditRpc {
         })?;
         let rows: Vec<_> = counted.into_iter().map(|row| convert::count_row(row, &group_by)).collect();
         let total = rows.iter().map(|row| row.count).sum();
-        self.0.journal.record(Entry::events_counted(
-            &told::who(&caller),
+        self.journal.record(Entry::events_counted(
+            &told::who(caller),
             caller.method,
-            &log,
-            &told::filter(&asked, &self.0.catalog),
+            log,
+            &told::filter(&asked, &self.catalog),
             &request.group_by.join(" "),
             rows.len() as u64,
         ));
-        Ok(Response::new(v1::CountEventsResponse {
+        Ok(v1::CountEventsResponse {
             rows,
             total,
             filter: predicate.predicate().to_string(),
             oldest_position,
-        }))
+        })
     }
 }
 

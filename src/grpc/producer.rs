@@ -8,7 +8,10 @@ use tonic::{Request, Response, Status};
 
 use super::{audit::Audit, may, status, told};
 use crate::{
-    auth::{Logs, ProducerGrant, Role, rules::ABOUT_ROLES},
+    auth::{
+        Logs, ProducerGrant, Role,
+        rules::{ABOUT_ROLES, OWN_ROLES},
+    },
     event::{AUDIT_LOG, LogName, Producer, timestamp},
     journal::Entry,
     proto::{servers::producer_service_server::ProducerService, v1},
@@ -21,9 +24,6 @@ const DEFAULT_PAGE: u32 = 100;
 const LARGEST_PAGE: u32 = 1000;
 /// Longest silence to ask for: above that, microseconds before now could lie before 1970.
 const MOST_SILENCE_SECONDS: i64 = 100 * 366 * 24 * 3600;
-
-/// Roles that show a producer its own line.
-const OWN_ROLES: [Role; 4] = [Role::Auditor, Role::Reader, Role::Admin, Role::Producer];
 
 /// The service.
 pub struct ProducerRpc(pub Arc<Audit>);
@@ -84,7 +84,7 @@ impl ProducerService for ProducerRpc {
         let producer = Producer::parse(&request.producer)
             .map_err(|what| status::invalid("INVALID_PRODUCER", "producer", what))?;
         // A producer sees its own line.
-        let roles: &[Role] = if producer == *caller.name() { &OWN_ROLES } else { ABOUT_ROLES };
+        let roles: &[Role] = if producer == *caller.name() { OWN_ROLES } else { ABOUT_ROLES };
         let log = may::has(&caller, &request.log, roles)?;
         let found = self.0.store.producer(&log, &producer).await.map_err(|error| status::store(&error))?;
         let found = found.ok_or_else(|| {
@@ -107,7 +107,7 @@ impl ProducerRpc {
         let [(events_per_second, burst_events), (bytes_per_second, burst_bytes)] =
             self.0.producers.rates(producer).figures();
         let access = self.0.authenticator.current();
-        let grant = access.table().map(|table| table.producers.get(producer));
+        let grant = access.table().map(|table| table.producers.get(producer).map(Arc::as_ref));
         let (no_logs, logs, families) = match grant {
             None => (false, None, None),
             Some(None) => (true, None, None),

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     auth::{Caller, Scope},
-    event::timestamp,
+    event::{LogName, timestamp},
     journal::Entry,
     proto::v1::{self, query_response::Payload},
     query::{
@@ -73,6 +73,19 @@ impl Drop for Place {
 /// What is wrong with the request, or that there are too many queries.
 pub fn query(audit: &Audit, caller: &Arc<Caller>, request: &v1::QueryRequest) -> Result<Messages, Status> {
     let (log, scope) = may::read(caller, &request.log)?;
+    begin(audit, caller, request, log.clone(), scope).inspect_err(|error| {
+        audit.journal.record(told::read_failed(caller, &log, error));
+    })
+}
+
+/// Begins a query of a log that its caller reads.
+fn begin(
+    audit: &Audit,
+    caller: &Arc<Caller>,
+    request: &v1::QueryRequest,
+    log: LogName,
+    scope: Scope,
+) -> Result<Messages, Status> {
     let order = match v1::Order::try_from(request.order) {
         Ok(v1::Order::Unspecified | v1::Order::PositionAsc) => Order::PositionAsc,
         Ok(v1::Order::PositionDesc) => Order::PositionDesc,
@@ -102,8 +115,14 @@ pub fn query(audit: &Audit, caller: &Arc<Caller>, request: &v1::QueryRequest) ->
         let entry = if limit > 0 { entry.with_number("limit", limit) } else { entry };
         if follow { entry.with("follow", "true") } else { entry }
     };
-    let told =
-        told::Query::begin(&audit.journal, caller, &log, started, &told::filter(&asked, &audit.catalog));
+    let told = told::Query::begin(
+        &audit.journal,
+        caller,
+        &log,
+        started,
+        &told::filter(&asked, &audit.catalog),
+        follow,
+    );
     let query = Query { log, predicate, order, limit, resume, follow, max_duration, explain };
     Ok(Messages {
         letters: audit.engine.run(query, place),
@@ -160,7 +179,8 @@ impl Messages {
         let resume_token = self.token(cursor);
         // The condition is within the scope; a row that is not contradicts its record.
         let position = event.position;
-        let seen = spliced::seen(event, &self.scope)?.ok_or_else(status::internal)?;
+        let seen = spliced::seen(event, &self.scope).and_then(|seen| seen.ok_or_else(status::internal));
+        let seen = seen.map_err(|error| self.with_token(error))?;
         self.told.event(position);
         Ok(QueryMessage::Event { resume_token, event: seen })
     }
@@ -190,7 +210,7 @@ impl Messages {
                 self.other(cursor, Payload::FellBehind(v1::FellBehind { position, head_position: head }))
             }
             Part::Summary(summary) => {
-                self.told.scanned(summary.scanned);
+                self.told.summary(summary.scanned);
                 let cursor = summary.cursor;
                 let filter = std::mem::take(&mut self.filter);
                 self.other(cursor, Payload::Summary(summary_message(summary, filter)))

@@ -1,18 +1,18 @@
 //! What calls tell the self-audit (`journal`): who made them, what was asked for, and how many were given. Handlers tell
 //! what they did; refusals of callers are told by [`Denials`], wherever they come from.
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use super::status;
 use crate::{
-    auth::Caller,
+    auth::{Caller, Refused},
     catalog::Catalog,
     event::LogName,
-    journal::{Entry, Journal, Sent, Who, code_name},
+    journal::{CLIENT_GONE, Entry, Journal, Sent, Who, code_name},
     query::predicate::Predicate,
 };
 
@@ -42,39 +42,66 @@ pub fn purpose(text: &str) -> Result<&str, Status> {
     Ok(text)
 }
 
-/// The refusals of one caller's calls of one method. The caller may be nobody.
+/// The refusals of the calls of one caller, who may be nobody.
 #[derive(Clone)]
 pub struct Denials {
     pub journal: Arc<Journal>,
-    pub who: Who,
+    /// None: nobody.
+    pub caller: Option<Arc<Caller>>,
+    pub address: Option<SocketAddr>,
     pub method: &'static str,
 }
 
 impl Denials {
-    /// Tells of a call that was answered with this status, if it refuses the caller.
-    pub fn status(&self, status: &Status) {
+    /// Tells of a call that was answered with this status, if it refuses the caller; `cause` is for the operator alone.
+    pub fn status(&self, status: &Status, cause: Option<&Refused>) {
         let code = status.code();
         if !matches!(code, Code::PermissionDenied | Code::Unauthenticated) {
             return;
         }
-        let details = status.get_error_details();
-        let reason = details.error_info().and_then(|info| status::denial(&info.reason)).unwrap_or("INTERNAL");
-        tracing::info!(
-            method = self.method,
-            caller = self.who.name,
-            address = self.who.address.map(tracing::field::display),
-            reason,
-            "a call was denied"
-        );
-        self.journal.record(Entry::denied(&self.who, self.method, (code_name(code as i32), reason)));
+        let reason = status::denial(&reason(status)).unwrap_or("INTERNAL");
+        let nobody = || Who { address: self.address, ..Who::default() };
+        let who = self.caller.as_deref().map_or_else(nobody, who);
+        let entry = Entry::denied(&who, self.method, (code_name(code as i32), reason));
+        // As seldom as the entries: whoever can reach the port could fill the log.
+        if self.journal.record(entry) {
+            let (address, cause) =
+                (self.address.map(tracing::field::display), cause.map(tracing::field::display));
+            tracing::info!(method = self.method, address, reason, cause, "a call was denied");
+        }
     }
 
     /// The same, of the headers or trailers that hold the status.
     pub fn headers(&self, headers: &HeaderMap) {
-        if let Some(status) = Status::from_header_map(headers) {
-            self.status(&status);
+        // Most say that all went well, and are not read any further.
+        let refused = |code: &HeaderValue| ["7", "16"].iter().any(|refusal| code == refusal);
+        if headers.get(Status::GRPC_STATUS).is_some_and(refused)
+            && let Some(status) = Status::from_header_map(headers)
+        {
+            self.status(&status, None);
         }
     }
+
+    /// The answer is cut off with this status.
+    pub fn cut_off(&self, status: &Status) {
+        if let Some(caller) = &self.caller {
+            let reason = status::query_failure(&reason(status)).unwrap_or("INTERNAL");
+            // The first one counts.
+            let _ = caller.cut_off.set((status.code() as i32, reason));
+        }
+        self.status(status, None);
+    }
+}
+
+/// The stable reason of an error.
+fn reason(status: &Status) -> String {
+    let details = status.get_error_details();
+    details.error_info().map(|info| info.reason.clone()).unwrap_or_default()
+}
+
+/// A read that was refused or failed, once it was known which log it was of.
+pub fn read_failed(caller: &Caller, log: &LogName, status: &Status) -> Entry {
+    Entry::read_failed(&who(caller), caller.method, log, (code_name(status.code() as i32), &reason(status)))
 }
 
 /// One query, from its beginning to its end, however it ends.
@@ -84,7 +111,18 @@ pub struct Query {
     log: LogName,
     call: Uuid,
     sent: Sent,
-    failed: Option<(&'static str, &'static str)>,
+    ended: Ended,
+}
+
+/// How a query has ended.
+#[derive(Clone, Copy)]
+enum Ended {
+    /// Not by itself. One that follows is ended by its client, which is as well.
+    Not {
+        follows: bool,
+    },
+    Well,
+    Failed(&'static str, &'static str),
 }
 
 impl Query {
@@ -95,11 +133,12 @@ impl Query {
         log: &LogName,
         started: impl FnOnce(Entry) -> Entry,
         filter: &str,
+        follows: bool,
     ) -> Self {
         let call = journal.call();
         journal.record(started(Entry::query_started(&who(caller), caller.method, call, log, filter)));
         let (journal, caller, log) = (Arc::clone(journal), Arc::clone(caller), log.clone());
-        Self { journal, caller, log, call, sent: Sent::default(), failed: None }
+        Self { journal, caller, log, call, sent: Sent::default(), ended: Ended::Not { follows } }
     }
 
     /// An event goes out.
@@ -109,24 +148,29 @@ impl Query {
         self.sent.between = Some((first, position));
     }
 
-    /// So much was looked at.
-    pub const fn scanned(&mut self, scanned: u64) {
+    /// It has come to its end, and has looked at so much.
+    pub const fn summary(&mut self, scanned: u64) {
         self.sent.scanned = scanned;
+        self.ended = Ended::Well;
     }
 
     /// It is cut off.
     pub fn failed(&mut self, status: &Status) {
-        let details = status.get_error_details();
-        let reason =
-            details.error_info().and_then(|info| status::query_failure(&info.reason)).unwrap_or("INTERNAL");
-        self.failed = Some((code_name(status.code() as i32), reason));
+        let reason = status::query_failure(&reason(status)).unwrap_or("INTERNAL");
+        self.ended = Ended::Failed(code_name(status.code() as i32), reason);
     }
 }
 
 impl Drop for Query {
     fn drop(&mut self) {
         let (who, method) = (who(&self.caller), self.caller.method);
-        self.journal.record(match self.failed {
+        let error = match (self.ended, self.caller.cut_off.get()) {
+            (Ended::Failed(code, reason), _) => Some((code, reason)),
+            (Ended::Not { .. }, Some((code, reason))) => Some((code_name(*code), *reason)),
+            (Ended::Not { follows: false }, None) => Some((code_name(Code::Cancelled as i32), CLIENT_GONE)),
+            (Ended::Not { follows: true }, None) | (Ended::Well, _) => None,
+        };
+        self.journal.record(match error {
             None => Entry::query_ended(&who, method, self.call, &self.log, self.sent),
             Some(error) => Entry::query_failed(&who, method, self.call, &self.log, self.sent, error),
         });

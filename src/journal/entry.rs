@@ -60,6 +60,9 @@ pub const fn code_name(code: i32) -> &'static str {
     }
 }
 
+/// Why a query has ended before its end when its client is gone. No error says so, because nobody would hear it.
+pub const CLIENT_GONE: &str = "CLIENT_GONE";
+
 /// One entry of the self-audit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
@@ -141,6 +144,17 @@ impl Entry {
     /// One event was read. With `position`.
     pub fn event_read(who: &Who, method: &'static str, log: &LogName) -> Self {
         Self::on(who, method, "EVENT_READ", log)
+    }
+
+    /// A read was refused, or failed, before it could tell anything of the log: the gRPC status code and the reason.
+    pub fn read_failed(
+        who: &Who,
+        method: &'static str,
+        log: &LogName,
+        (code, reason): (&'static str, &str),
+    ) -> Self {
+        let entry = Self::on(who, method, "READ_FAILED", log);
+        entry.with("status_code", code).with("error_reason", reason)
     }
 
     /// Events were counted; so many rows were sent.
@@ -267,6 +281,7 @@ mod tests {
             Entry::query_ended(who, m, id, log, sent),
             Entry::query_failed(who, m, id, log, sent, error),
             Entry::event_read(who, m, log),
+            Entry::read_failed(who, m, log, error),
             Entry::events_counted(who, m, log, "f", "g", 1),
             Entry::quarantine_read(who, m, log, 1),
             Entry::quarantine_replayed(who, m, log, 1),

@@ -18,7 +18,7 @@ use std::{
 };
 
 use denied::Denied;
-pub use entry::{Entry, Sent, Who, code_name};
+pub use entry::{CLIENT_GONE, Entry, Sent, Who, code_name};
 use queue::{Lost, Queue};
 use tokio::{
     sync::Notify,
@@ -96,8 +96,9 @@ impl Journal {
         self.clock.new_id()
     }
 
-    /// Takes an entry. It never waits; what finds no room is counted.
-    pub fn record(&self, entry: Entry) {
+    /// Takes an entry. It never waits; what finds no room is counted. False when it is only counted, because others like
+    /// it were told just now.
+    pub fn record(&self, entry: Entry) -> bool {
         let mut state = self.state();
         if state.closed {
             drop(state);
@@ -106,7 +107,10 @@ impl Journal {
         } else if let Some(entry) = state.denied.pass(entry, Instant::now()) {
             self.queue(&mut state, entry);
             self.wake.notify_one();
+        } else {
+            return false;
         }
+        true
     }
 
     fn queue(&self, state: &mut State, entry: Entry) {

@@ -4,7 +4,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 
@@ -18,11 +18,8 @@ use crate::{
         Access, Authenticator, Caller, Credentials,
         rules::{self, Rule},
     },
-    grpc::{
-        status,
-        told::{Denials, who},
-    },
-    journal::{Journal, Who},
+    grpc::{status, told::Denials},
+    journal::Journal,
 };
 
 /// Adds [`Gate`].
@@ -87,34 +84,35 @@ where
             let address = peer.as_ref().map(|peer| peer.address);
             let certificate = peer.as_ref().and_then(|peer| peer.certificate.as_deref());
             let credentials = Credentials { headers: request.headers(), certificate };
+            // From before the caller is looked up, so that no change in between is missed.
+            let access = authenticator.access();
+            let mut denials = Denials { journal, caller: None, address, method };
             let caller = match authenticator.authenticate(credentials).await {
                 Ok((identity, grants)) => {
-                    Arc::new(Caller { identity, method, address, grants: Arc::new(grants) })
+                    let (grants, cut_off) = (Arc::new(grants), OnceLock::new());
+                    Arc::new(Caller { identity, method, address, grants, cut_off })
                 }
                 Err(refused) => {
-                    // Why is for the operator alone.
-                    tracing::info!(method, address = address.map(tracing::field::display), %refused, "nobody is calling");
-                    let who = Who { address, ..Who::default() };
                     let refusal = status::unauthenticated(&refused);
-                    Denials { journal, who, method }.status(&refusal);
+                    denials.status(&refusal, Some(&refused));
                     return Ok(refusal.into_http());
                 }
             };
             if let Some(peer) = &peer {
                 peer.vouch();
             }
-            let denials = Denials { journal, who: who(&caller), method };
+            denials.caller = Some(Arc::clone(&caller));
             if let Rule::Roles(roles) = rule
                 && !roles.iter().any(|role| caller.is(*role))
             {
                 let refusal = status::role_required(roles);
-                denials.status(&refusal);
+                denials.status(&refusal, None);
                 return Ok(refusal.into_http());
             }
             request.extensions_mut().insert(Arc::clone(&caller));
             let aged = peer.map(|peer| peer.ends_at);
             let left = authenticator.left(&caller.identity);
-            let tenure = Tenure::new(authenticator.access(), Arc::clone(&caller), left, aged);
+            let tenure = Tenure::new(access, caller, left, aged);
             let answer = inner.call(request).await?;
             // A call that only fails says so here, a stream in its trailers.
             denials.headers(answer.headers());

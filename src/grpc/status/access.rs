@@ -32,8 +32,10 @@ const DENIALS: [&str; 10] = [
 /// Reason of an event that its caller may not append.
 pub const FAMILY_NOT_ALLOWED: &str = "FAMILY_NOT_ALLOWED";
 /// Reasons for which queries are cut off.
-const QUERY_FAILURES: [&str; 9] = [
+const QUERY_FAILURES: [&str; 11] = [
     "ACCESS_CHANGED",
+    "CONNECTION_AGE",
+    "CREDENTIAL_EXPIRED",
     "DRAINING",
     "INTERNAL",
     "OVERLOADED",

@@ -2,8 +2,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chancery::{
-    auth::Scope,
+    auth::Grants,
     catalog::Catalog,
+    event::LogName,
     proto::v1::{Event, EventFilter},
     query::{
         count::{Count, CountError},
@@ -85,7 +86,8 @@ fn random(log: &mut Log) -> (EventFilter, super::Rule) {
 /// For somebody who sees everything.
 fn scoped(predicate: Predicate) -> Scoped {
     let catalog = Catalog::load([], BTreeSet::new()).expect("the embedded catalog");
-    Scoped::new(predicate, &Scope::everything(), &catalog).expect("nothing is hidden")
+    Scoped::new(predicate, &Grants::Everything.scope(&LogName::audit()).expect("everything"), &catalog)
+        .expect("nothing is hidden")
 }
 
 #[test]

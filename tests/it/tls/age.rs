@@ -46,7 +46,7 @@ fn calls_then_streams_end_with_the_age_of_their_connection() {
         "FAKETIME_NO_CACHE=1".to_owned(),
     ];
     let wrapper: Vec<_> = std::iter::once("env").chain(environment.iter().map(String::as_str)).collect();
-    let old = Trust { identity: Some(site.authority.client(&[])), ..site.trust() };
+    let old = Trust { identity: Some(site.authority.client(&["spiffe://example.com/cms"])), ..site.trust() };
     let server = Server::start_under(&store, &wrapper, &site.mutual()).trusting(old);
     block_on(async {
         let mut audit = server.audit().await;
@@ -64,7 +64,7 @@ fn calls_then_streams_end_with_the_age_of_their_connection() {
         write(&site.client_ca, &next.pem());
         server.signal("HUP");
         logged(&server, "new connections are made with");
-        let new = Trust { identity: Some(next.client(&[])), ..site.trust() };
+        let new = Trust { identity: Some(next.client(&["spiffe://example.com/cms"])), ..site.trust() };
         let connect = || async {
             let channel = new.endpoint(&server.url()).connect().await.expect("a connection");
             Audit::new(channel)

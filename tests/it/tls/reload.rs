@@ -94,7 +94,7 @@ fn open_streams_go_on_and_new_connections_go_by_the_new_files() {
 fn a_bad_file_keeps_the_old_certificates_and_is_told() {
     let store = TestStore::new(KINDS[0]);
     let site = Site::new(&store);
-    let client = site.authority.client(&[]);
+    let client = site.authority.client(&["spiffe://example.com/cms"]);
     let server = site.start_mutual(client.clone());
     let (certificate, key) = (
         std::fs::read_to_string(&site.certificate).expect("a file"),

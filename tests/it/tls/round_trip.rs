@@ -77,7 +77,8 @@ fn the_command_line_says_why_it_cannot_connect() {
     std::fs::write(&other, Authority::new().pem()).expect("a file");
     let nothing = store.folder.path().join("nothing.crt");
     std::fs::write(&nothing, "hello").expect("a file");
-    let (certificate, key) = site.authority.client(&[]).write(store.folder.path(), "client");
+    let (certificate, key) =
+        site.authority.client(&["spiffe://example.com/cms"]).write(store.folder.path(), "client");
     let open = store.folder.path().join("open.key");
     std::fs::copy(&key, &open).expect("a copy");
     std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("set");
