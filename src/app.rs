@@ -132,7 +132,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let key = store.shared_value("resume_token_key", &proposed).await.map_err(failed)?;
 
     let metrics = Arc::new(Metrics::default());
-    let listening = connections::open(&config.connections, &metrics)?;
+    let listening =
+        connections::open(&config.connections, callers::certificates_only(&access, jwt.as_ref()), &metrics)?;
     let grpc = listen(config.listen)?;
     let http = listen(config.admin_listen)?;
     let addresses = (bound(&grpc, config.listen)?, bound(&http, config.admin_listen)?);
@@ -248,7 +249,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
                 Signal::Reload => {
                     tracing::info!("SIGHUP: reading files again");
                     callers::reload(&config.access, &audit);
-                    connections::reload(tls.clone(), &audit.journal).await;
+                    let only = callers::certificates_only(&audit.authenticator.current(), audit.authenticator.jwt());
+                    connections::reload(tls.clone(), only, &audit.journal).await;
                 }
             },
         }

@@ -84,7 +84,7 @@ pub struct ServeArgs {
     /// [default: none].
     #[arg(long, value_name = "FILE", env = "CHANCERY_TLS_CLIENT_CA")]
     pub tls_client_ca: Option<PathBuf>,
-    /// Serve without TLS where other machines can connect.
+    /// Serve without TLS, or without an access file, where other machines can connect.
     #[arg(long, env = "CHANCERY_INSECURE", value_parser = clap::builder::BoolishValueParser::new())]
     pub insecure: bool,
     /// Connections for gRPC that may be open at a time [default: 8192].
@@ -283,7 +283,7 @@ impl ServeArgs {
         }
         Ok(ServeConfig {
             listen,
-            connections: tls::read(connections, listen)?,
+            connections: tls::read(connections, listen, access.path.is_none())?,
             admin_listen: address(
                 "admin_listen",
                 self.admin_listen,

@@ -70,6 +70,11 @@ pub fn reload(file: &AccessFile, audit: &Audit) {
     }
 }
 
+/// Whether callers have nothing but certificates to show who they are, so that none can do without.
+pub fn certificates_only(access: &Access, jwt: Option<&Arc<Jwt>>) -> bool {
+    jwt.is_none() && access.table().is_none_or(|table| table.tokens.is_empty())
+}
+
 /// The rates of producers with rates of their own.
 pub fn rates(access: &Access) -> BTreeMap<Producer, Rates> {
     let producers = access.table().into_iter().flat_map(|table| &table.producers);

@@ -23,26 +23,32 @@ const BACKLOG: u32 = 4096;
 /// Files that are open beside connections: the store's, the standard streams', the admin port's.
 const OTHER_FILES: u64 = 128;
 
-/// Reads the certificates and raises the limit of open files.
+/// Reads the certificates and raises the limit of open files. `certificates_only`: clients have nothing else that says
+/// who they are.
 ///
 /// # Errors
 /// A certificate cannot be used.
 pub(super) fn open(
     connections: &Connections,
+    certificates_only: bool,
     metrics: &Arc<Metrics>,
 ) -> Result<listener::Settings, ConfigError> {
     let Connections { tls, exposed, limits } = connections;
-    if *exposed {
+    if exposed.clear {
         tracing::warn!(
             "serving without TLS where other machines can connect: events can be read and changed on their way"
+        );
+    }
+    if exposed.open {
+        tracing::warn!(
+            "serving without an access file where other machines can connect: everybody there can do everything"
         );
     }
     let tls = match tls {
         None => None,
         Some(settings) => {
-            // Who calls is told by nothing but certificates, so none can do without.
-            let required = settings.client_ca.is_some();
-            let opened = Tls::open(settings.clone(), required, Arc::new(SystemClock), Arc::clone(metrics));
+            let opened =
+                Tls::open(settings.clone(), certificates_only, Arc::new(SystemClock), Arc::clone(metrics));
             let opened = opened.map_err(|Fault { setting, reason }| ConfigError { setting, reason })?;
             Some(Arc::new(opened))
         }
@@ -90,8 +96,9 @@ fn most_files() -> Option<u64> {
 
 /// Reads certificates, key and authority again, where there are some. What cannot be used is told, and what was in
 /// force stays so.
-pub async fn reload(tls: Option<Arc<Tls>>, journal: &Journal) {
+pub async fn reload(tls: Option<Arc<Tls>>, certificates_only: bool, journal: &Journal) {
     let Some(tls) = tls else { return };
+    tls.require(certificates_only);
     let read = match tokio::task::spawn_blocking(move || tls.reload()).await {
         Ok(read) => read.map_err(|fault| fault.to_string()),
         Err(error) => Err(error.to_string()),

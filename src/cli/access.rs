@@ -32,7 +32,7 @@ pub struct AccessArgs {
 /// Runs the command.
 pub fn run(args: &AccessArgs) -> Result<Exit, Failure> {
     let lines = access_lines(&args.file, args.config.as_deref())
-        .map_err(|error| Failure::Usage(visible(&error.to_string()).into_owned()))?;
+        .map_err(|error| Failure::Usage(told(&error.to_string())))?;
     let now = ambient::now();
     let mut sink = Sink::stdout(args.output, layout())?;
     let mut names = BTreeSet::new();
@@ -48,6 +48,11 @@ pub fn run(args: &AccessArgs) -> Result<Exit, Failure> {
     let (shown, names) = (args.file.display(), names.len());
     say(&visible(&format!("{shown}: {names} names, {expired} expired tokens")));
     Ok(Exit::Done)
+}
+
+/// A text of the file, perhaps of several lines, as a terminal may show it.
+fn told(text: &str) -> String {
+    text.trim_end().lines().map(visible).collect::<Vec<_>>().join("\n")
 }
 
 fn is_over(end: Option<i64>, now: Timestamp) -> bool {

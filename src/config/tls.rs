@@ -23,13 +23,22 @@ pub(super) struct Given {
 pub struct Connections {
     /// None: without TLS.
     pub tls: Option<tls::Settings>,
-    /// Without TLS where others than this machine can connect, because the operator says so.
-    pub exposed: bool,
+    /// What the operator says others than this machine may find.
+    pub exposed: Exposed,
     pub limits: Limits,
 }
 
-/// Checks what is given. The files are read later.
-pub(super) fn read(given: Given, listen: SocketAddr) -> Result<Connections, ConfigError> {
+/// What others than this machine find on the server's port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Exposed {
+    /// Connections without TLS.
+    pub clear: bool,
+    /// A server without an access file, which lets everybody do everything.
+    pub open: bool,
+}
+
+/// Checks what is given. The files are read later. `open`: everybody may do everything.
+pub(super) fn read(given: Given, listen: SocketAddr, open: bool) -> Result<Connections, ConfigError> {
     let limits = limits(given.max_connections, given.max_connections_per_address)?;
     let tls = match (given.certificate, given.key) {
         (Some(certificate), Some(key)) => {
@@ -49,15 +58,35 @@ pub(super) fn read(given: Given, listen: SocketAddr) -> Result<Connections, Conf
         }
         (None, None) => None,
     };
-    let exposed = tls.is_none() && !listen.ip().to_canonical().is_loopback();
-    if exposed && !given.insecure {
-        return Err(error(
-            "listen",
-            format!(
-                "{listen} can be reached from other machines, and without TLS everybody on the way can read and \
-                 change events: set tls_certificate and tls_key, or insecure if that is what you want"
-            ),
-        ));
+    let others = !listen.ip().to_canonical().is_loopback();
+    let exposed = Exposed { clear: others && tls.is_none(), open: others && open };
+    if !given.insecure {
+        let listen = |danger: &str| {
+            error(
+                "listen",
+                format!(
+                    "{listen} can be reached from other machines, {danger}, or insecure if that is what you want"
+                ),
+            )
+        };
+        match exposed {
+            Exposed { clear: true, open: true } => {
+                return Err(listen(
+                    "and without TLS and an access file everybody there can do everything: set tls_certificate, tls_key and access",
+                ));
+            }
+            Exposed { clear: true, .. } => {
+                return Err(listen(
+                    "and without TLS everybody on the way can read and change events: set tls_certificate and tls_key",
+                ));
+            }
+            Exposed { open: true, .. } => {
+                return Err(listen(
+                    "and without an access file everybody there can do everything: set access",
+                ));
+            }
+            Exposed { clear: false, open: false } => {}
+        }
     }
     Ok(Connections { tls, exposed, limits })
 }

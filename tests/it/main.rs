@@ -2,6 +2,7 @@
 //! server process and a real client) on SQLite and on PostgreSQL.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod access;
 mod ack_tree;
 mod admin;
 mod append_atomic;

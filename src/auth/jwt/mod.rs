@@ -5,11 +5,11 @@
 //! token. Called by: `Authenticator`, for every token with two dots; `app`, which owns the task that fetches keys.
 mod claims;
 mod head;
+#[cfg(test)]
+mod jwt_tests;
 mod keys;
 mod remembered;
 mod source;
-#[cfg(test)]
-mod tests;
 
 use std::{
     sync::{Arc, PoisonError, RwLock},

@@ -8,7 +8,10 @@ mod watch;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 pub use load::Fault;
@@ -35,7 +38,7 @@ pub struct Settings {
 pub struct Tls {
     settings: Settings,
     /// Whether a client without a certificate is refused by the handshake.
-    required: bool,
+    required: AtomicBool,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     current: RwLock<Arc<ServerConfig>>,
@@ -64,7 +67,7 @@ impl Tls {
         let Loaded { config, expiry } = contents.load(&settings, required, seconds(clock.as_ref()))?;
         let tls = Self {
             settings,
-            required,
+            required: AtomicBool::new(required),
             clock,
             metrics,
             current: RwLock::new(config),
@@ -79,6 +82,11 @@ impl Tls {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Says whether there is any other way for a client to prove who it is, from the next time on that files are read.
+    pub fn require(&self, required: bool) {
+        self.required.store(required, Ordering::Relaxed);
+    }
+
     /// Reads the files again. From now on handshakes go by what is in them; open connections stay as they are.
     /// Blocks for as long as the disk takes.
     ///
@@ -88,7 +96,11 @@ impl Tls {
         let contents = Contents::read(&self.settings);
         let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = contents.and_then(|contents| {
-            let loaded = contents.load(&self.settings, self.required, seconds(self.clock.as_ref()));
+            let loaded = contents.load(
+                &self.settings,
+                self.required.load(Ordering::Relaxed),
+                seconds(self.clock.as_ref()),
+            );
             tried.contents = contents;
             loaded
         });

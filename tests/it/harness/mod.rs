@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod database;
 pub mod events;
 pub mod guarded;
+pub mod issuer;
 pub mod live;
 pub mod log;
 pub mod metrics;

@@ -6,11 +6,12 @@ use chancery::{
     proto::v1::{Event, QueryRequest, audit_service_client::AuditServiceClient},
 };
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 use super::Site;
 use crate::harness::{
-    KINDS, TestStore, block_on,
-    calls::{atomic, query},
+    KINDS, TestStore, access, block_on,
+    calls::{Refusal, atomic, query},
     certificates::{Authority, Issued, OVER, TO_COME},
     cli::run,
     events,
@@ -86,4 +87,43 @@ fn a_client_without_a_certificate_that_is_trusted_now_is_refused() {
         let ran = run(&mut server.cli(&["query", "--limit", "1"]), "");
         assert_eq!(ran.code, 0, "{ran:?}");
     }
+}
+
+/// Where callers may show who they are by a token, the handshake does without a certificate, and the call does not.
+#[test]
+fn a_token_stands_in_for_a_certificate_where_the_access_file_has_any() {
+    let store = TestStore::new(KINDS[0]);
+    let site = Site::new(&store);
+    let uri = "spiffe://example.com/cms";
+    let good = site.authority.client(&[uri]);
+    let lines = format!(
+        "[producer.{uri:?}]\nlogs = [\"main\"]\nfamilies = [\"*\"]\n[producer.forwarder]\nlogs = [\"main\"]\nfamilies = [\"*\"]\n"
+    );
+    let file = store.folder.path().join("access.toml");
+    let write = |names: &[&str]| std::fs::write(&file, access::file(&lines, names)).expect("a file");
+    write(&["forwarder"]);
+    let flags = [&site.mutual()[..], &["--access", super::path(&file)]].concat();
+    let server = Server::start_with(&store, &flags).trusting(site.trust());
+    let ca = site.authority.pem();
+    block_on(async {
+        call(&server, &ca, Some(good.clone())).await.expect("by its certificate");
+        let status = call(&server, &ca, None).await.expect_err("nobody");
+        assert_eq!(Refusal::of(&status).reason, "NO_CREDENTIAL");
+        let forwarder = async || {
+            let channel = site.trust().endpoint(&server.url()).connect().await;
+            let channel = channel.map_err(|error| Status::unavailable(format!("{error:?}")))?;
+            let request = access::by("forwarder", atomic(vec![events::hold("x")]));
+            AuditServiceClient::new(channel).append(request).await.map(drop)
+        };
+        forwarder().await.expect("by its token");
+        // One that is not trusted is not passed over.
+        call(&server, &ca, Some(Authority::new().client(&[uri]))).await.expect_err("another authority");
+        // When the last token is gone, so is the way round.
+        write(&[]);
+        server.signal("HUP");
+        super::logged(&server, "new connections are made with the certificates that were read now");
+        let status = forwarder().await.expect_err("no certificate");
+        assert!(status.get_error_details().error_info().is_none(), "the handshake says it: {status:?}");
+        call(&server, &ca, Some(good)).await.expect("by its certificate");
+    });
 }

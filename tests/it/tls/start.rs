@@ -133,7 +133,22 @@ fn without_tls_only_this_machine_can_connect_unless_that_is_wanted() {
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.err.contains("cannot listen on 192.0.2.1:0"), "{ran:?}");
     let site = Site::new(&store);
-    drop(Server::start_with(&store, &[&["--listen", "0.0.0.0:0"], &site.flags()[..]].concat()));
+    let others = [&["--listen", "0.0.0.0:0"], &site.flags()[..]].concat();
+    // Nobody is asked who they are, over TLS as without it.
+    let ran = refused(&store, &others);
+    assert!(
+        ran.code == 2 && ran.err.contains("setting listen: ") && ran.err.contains("set access"),
+        "{ran:?}"
+    );
+    let server = Server::start_with(&store, &[&others[..], &["--insecure"]].concat());
+    logged(&server, "everybody there can do everything");
+    assert!(!server.log().contains(warning), "with TLS");
+    let access = store.folder.path().join("access.toml");
+    fs::write(&access, "").expect("a file");
+    let known = Server::start_with(&store, &[&others[..], &["--access", path(&access)]].concat());
+    assert!(!known.log().contains("everybody there can do everything"), "nothing to be warned of");
+    let ran = refused(&store, &["--listen", "0.0.0.0:0", "--access", path(&access)]);
+    assert!(ran.code == 2 && ran.err.contains("set tls_certificate and tls_key"), "{ran:?}");
 }
 
 #[test]
