@@ -148,7 +148,12 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         sequencers.handle(),
     ));
     let journal = Arc::new(Journal::new(Arc::clone(&clock), Arc::clone(&metrics)));
-    tokio::spawn(Arc::clone(&journal).run(Arc::clone(&ingest), Arc::clone(&catalog)));
+    let writing = tokio::spawn(Arc::clone(&journal).run(Arc::clone(&ingest), Arc::clone(&catalog)));
+    tokio::spawn(async {
+        if let Err(error) = writing.await {
+            tracing::error!(%error, "the self-audit is not written any more: start the server again");
+        }
+    });
     let drain = CancellationToken::new();
     let (readers, calls) = (TaskTracker::new(), TaskTracker::new());
     let audit = Arc::new(Audit {

@@ -2,7 +2,7 @@
 use super::{
     Draft, FamilyCatalog,
     model::{EventType, Family, Field},
-    reading::{Origin, Reading, not_null, unlisted_name, warning},
+    reading::{Origin, Reading, STATUS_DESCRIPTION, not_null, unlisted_name, warning},
     rejection::Rejection,
     rows::{self, Value},
 };
@@ -36,7 +36,7 @@ pub fn read(
     super::check_name(event_type, &event.description, "cms_notification.description", &mut reading);
     if let Some(text) = event.status_description.as_deref().and_then(not_null) {
         let origin = Origin::Column("status_description");
-        reading.take_unlisted("status_description".to_owned(), text, origin);
+        reading.take_unlisted(STATUS_DESCRIPTION.to_owned(), text, origin);
     }
     credential_values(catalog, event_type, &row.credential_objects, event, &mut reading);
     Ok(Draft {

@@ -175,8 +175,12 @@ impl Catalog {
         Some((event_type, event_type.code != folded))
     }
 
-    /// Whether no attribute of this name ever holds a personal value. One that the catalog does not have may.
+    /// Whether no attribute of this name ever holds a personal value. One that the catalog does not have may; so may the
+    /// name of a field, under which a family takes what its rows do not name, whatever another family declares by it.
     pub fn is_public(&self, name: &str) -> bool {
+        if reading::may_be_unlisted(name) {
+            return false;
+        }
         let mut classes = self.classes(name).peekable();
         let known = classes.peek().is_some();
         (known && classes.all(|class| class == model::Class::Public)) || reading::PUBLIC.contains(&name)

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    model::{Attribute, Class, Field, Role},
+    model::{Attribute, Class, Family, Field, Role},
     rejection::Violation,
 };
 use crate::proto::v1;
@@ -207,6 +207,15 @@ pub fn unquoted(text: &str) -> &str {
     let text = text.trim();
     let inside = text.strip_prefix(QUOTES).and_then(|rest| rest.strip_suffix(QUOTES));
     inside.filter(|inside| !inside.contains(QUOTES)).unwrap_or(text)
+}
+
+/// The name under which a CMS notification's text of its status is taken.
+pub const STATUS_DESCRIPTION: &str = "status_description";
+
+/// Whether values that the catalog does not know are taken under this name.
+pub fn may_be_unlisted(name: &str) -> bool {
+    let mut fields = Family::ALL.into_iter().flat_map(Field::of);
+    name == STATUS_DESCRIPTION || fields.any(|field| field.name() == name)
 }
 
 /// A name for a key that the catalog does not have: `prefix` and the key in snake_case.

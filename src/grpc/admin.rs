@@ -35,17 +35,19 @@ impl AdminService for AdminRpc {
             true => None,
             false => Some(asked(&log, &request, caller.name().clone())?),
         };
-        if let Some(asked) = &asked {
-            let erasure::Request { request_id, reason, .. } = asked;
-            let entry = Entry::erasure_requested(&who, caller.method, &log, *request_id, reason);
-            audit.journal.record(entry);
-        }
+        audit.journal.record(match &asked {
+            Some(erasure::Request { request_id, reason, .. }) => {
+                Entry::erasure_requested(&who, caller.method, &log, *request_id, reason)
+            }
+            // It tells whether there is anything of the person.
+            None => Entry::erasure_rehearsed(&who, caller.method, &log),
+        });
         // Not tied to the call: a caller that goes away leaves no transaction half done.
-        let work = tokio::spawn(async move {
+        let erased = may::to_the_end(async move {
             let _running = running;
             erase(&audit, &log, request.subject, asked).await
         });
-        work.await.map_err(|_| status::internal())?.map(Response::new)
+        erased.await.map(Response::new)
     }
 }
 

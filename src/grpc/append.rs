@@ -117,6 +117,9 @@ pub async fn append(
         }
     };
     let (checked, entries) = check(audit, &log, caller, request.events);
+    if mode == Mode::PerEvent {
+        tell_denied(audit, caller, &checked);
+    }
     if mode == Mode::Atomic {
         let stored = stored_before(audit, &log, producer, &entries).await;
         let refused: Vec<_> = refused(&checked, &entries, &stored).collect();
@@ -309,11 +312,15 @@ pub(super) fn check(
             }
         }
     }
+    (checked, entries)
+}
+
+/// Tells of events that their caller may not append, where the status of the call does not.
+pub(super) fn tell_denied(audit: &Audit, caller: &Caller, checked: &[Checked]) {
     if checked.iter().any(Checked::is_denied) {
         let denied = (journal::code_name(Code::PermissionDenied as i32), status::FAMILY_NOT_ALLOWED);
         audit.journal.record(journal::Entry::denied(&told::who(caller), caller.method, denied));
     }
-    (checked, entries)
 }
 
 /// Whether the caller may append events of this family. An event of none is malformed, which is found later.

@@ -165,7 +165,8 @@ impl Audit {
         let event = self.store.event_at(log, position).await.map_err(|e| status::store(&e))?;
         let Some(event) = event else {
             let extent = self.store.extent(log).await.map_err(|e| status::store(&e))?;
-            return Err(match position < extent.oldest {
+            // By its key it is asked for by who does not know whether it was ever there.
+            return Err(match !by_key && position < extent.oldest {
                 true => status::position_pruned(extent.oldest),
                 false => no_event(log, &what),
             });

@@ -27,6 +27,14 @@ pub fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Status> {
     })
 }
 
+/// Work that goes on when its caller is gone: what is done is told, whatever becomes of the call.
+pub async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Status>> + Send + 'static,
+) -> Result<T, Status> {
+    // A panic is logged where it happens.
+    tokio::spawn(work).await.map_err(|_| status::internal())?
+}
+
 /// A log that the caller may append to.
 pub fn append(caller: &Caller, log: &str) -> Result<LogName, Status> {
     let log = has(caller, log, &[Role::Producer])?;

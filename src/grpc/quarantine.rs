@@ -51,16 +51,15 @@ impl QuarantineService for QuarantineRpc {
             // What was not understood cannot be shown in part.
             return Err(status::personal(&Personal("what is in quarantine".to_owned())));
         }
+        let filter =
+            QuarantineFilter { discarded: request.include_discarded, ..filter(request.filter.as_ref())? };
         let told = Told { caller, audit: Arc::clone(&self.0), log: log.clone(), returned: 0 };
         let listing = Listing {
             told,
             audit: Arc::clone(&self.0),
             log,
             scope,
-            filter: QuarantineFilter {
-                discarded: request.include_discarded,
-                ..filter(request.filter.as_ref())?
-            },
+            filter,
             after: None,
             left: if request.limit == 0 { u64::MAX } else { request.limit },
         };
@@ -74,24 +73,43 @@ impl QuarantineService for QuarantineRpc {
         &self,
         request: Request<v1::ReplayQuarantinedRequest>,
     ) -> Result<Response<v1::ReplayQuarantinedResponse>, Status> {
-        let _running = self.0.calls.token();
         let caller = may::caller(&request)?;
         let request = request.into_inner();
         let log = may::administer(&caller, &request.log)?;
-        let answer = replay::replay(&self.0, &log, request).await?;
-        let count = answer.results.len() as u64;
-        self.0.journal.record(Entry::quarantine_replayed(&told::who(&caller), caller.method, &log, count));
-        Ok(Response::new(answer))
+        let (audit, running) = (Arc::clone(&self.0), self.0.calls.token());
+        let replayed = may::to_the_end(async move {
+            let _running = running;
+            let answer = replay::replay(&audit, &log, request).await?;
+            let count = answer.results.len() as u64;
+            audit.journal.record(Entry::quarantine_replayed(&told::who(&caller), caller.method, &log, count));
+            Ok(answer)
+        });
+        replayed.await.map(Response::new)
     }
 
     async fn discard_quarantined(
         &self,
         request: Request<v1::DiscardQuarantinedRequest>,
     ) -> Result<Response<v1::DiscardQuarantinedResponse>, Status> {
-        let _running = self.0.calls.token();
         let by = may::caller(&request)?;
         let request = request.into_inner();
         let log = may::administer(&by, &request.log)?;
+        let (this, running) = (Self(Arc::clone(&self.0)), self.0.calls.token());
+        let discarded = may::to_the_end(async move {
+            let _running = running;
+            this.discard(&by, &log, request).await
+        });
+        discarded.await.map(Response::new)
+    }
+}
+
+impl QuarantineRpc {
+    async fn discard(
+        &self,
+        by: &Caller,
+        log: &LogName,
+        request: v1::DiscardQuarantinedRequest,
+    ) -> Result<v1::DiscardQuarantinedResponse, Status> {
         let rows: Vec<_> = ids(&request.ids)?.into_iter().map(|cursor| cursor.row).collect();
         let reason = request.reason;
         if reason.trim().is_empty() || reason.len() > MAX_REASON_BYTES || reason.contains('\0') {
@@ -99,11 +117,13 @@ impl QuarantineService for QuarantineRpc {
             return Err(status::invalid("INVALID_DISCARD_REASON", "reason", description));
         }
         // Refused before anything is marked.
-        self.records(&log, &rows).await?;
+        self.records(log, &rows).await?;
         let discard = Discard { at: self.0.clock.now_micros(), by: by.name().as_str().to_owned(), reason };
-        self.0.store.discard(&log, &rows, &discard).await.map_err(|error| status::store(&error))?;
+        self.0.store.discard(log, &rows, &discard).await.map_err(|error| status::store(&error))?;
+        let (who, count) = (told::who(by), rows.len() as u64);
+        self.0.journal.record(Entry::quarantine_discarded(&who, by.method, log, count, &discard.reason));
         let mut records = Vec::with_capacity(rows.len());
-        for (at, (id, record)) in request.ids.into_iter().zip(self.records(&log, &rows).await?).enumerate() {
+        for (at, (id, record)) in request.ids.into_iter().zip(self.records(log, &rows).await?).enumerate() {
             // Without a record it was replayed just now, and its successor was quarantined.
             let discard = record.ok_or_else(|| status::not_quarantined(&format!("ids[{at}]")))?;
             records.push(v1::DiscardRecord {
@@ -113,14 +133,9 @@ impl QuarantineService for QuarantineRpc {
                 discard_reason: discard.reason,
             });
         }
-        let (who, count) = (told::who(&by), records.len() as u64);
-        let reason = &discard.reason;
-        self.0.journal.record(Entry::quarantine_discarded(&who, by.method, &log, count, reason));
-        Ok(Response::new(v1::DiscardQuarantinedResponse { records }))
+        Ok(v1::DiscardQuarantinedResponse { records })
     }
-}
 
-impl QuarantineRpc {
     /// Per row, whether and how it was discarded. An error when a row is not there.
     async fn records(&self, log: &LogName, rows: &[QuarantineKey]) -> Result<Vec<Option<Discard>>, Status> {
         let mut records = Vec::with_capacity(rows.len());

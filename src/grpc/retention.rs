@@ -80,9 +80,14 @@ impl RetentionService for RetentionRpc {
             placed_by: by.name().as_str().to_owned(),
             released: None,
         };
-        store.place_hold(&log, &hold).await.map_err(failed)?;
-        let entry = Entry::hold_placed(&told::who(&by), by.method, &log, id, &hold.reason);
-        self.audit.journal.record(entry);
+        let (audit, log_held, placing) = (Arc::clone(&self.audit), log.clone(), Arc::clone(&by));
+        may::to_the_end(async move {
+            audit.store.place_hold(&log_held, &hold).await.map_err(failed)?;
+            let who = told::who(&placing);
+            audit.journal.record(Entry::hold_placed(&who, placing.method, &log_held, id, &hold.reason));
+            Ok(())
+        })
+        .await?;
         let hold = Some(self.hold(&log, id).await?);
         Ok(Response::new(v1::PlaceLegalHoldResponse { hold }))
     }
@@ -96,9 +101,14 @@ impl RetentionService for RetentionRpc {
         let request = request.into_inner();
         let log = may::administer(&by, &request.log)?;
         let id = hold_id(&request.hold_id)?;
-        let released = (self.audit.clock.now_micros(), by.name().as_str());
-        self.audit.store.release_hold(&log, id, released).await.map_err(failed)?;
-        self.audit.journal.record(Entry::hold_released(&told::who(&by), by.method, &log, id));
+        let (audit, log_held) = (Arc::clone(&self.audit), log.clone());
+        may::to_the_end(async move {
+            let released = (audit.clock.now_micros(), by.name().as_str());
+            audit.store.release_hold(&log_held, id, released).await.map_err(failed)?;
+            audit.journal.record(Entry::hold_released(&told::who(&by), by.method, &log_held, id));
+            Ok(())
+        })
+        .await?;
         let hold = Some(self.hold(&log, id).await?);
         Ok(Response::new(v1::ReleaseLegalHoldResponse { hold }))
     }

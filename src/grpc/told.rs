@@ -112,6 +112,7 @@ pub struct Query {
     call: Uuid,
     sent: Sent,
     ended: Ended,
+    told: bool,
 }
 
 /// How a query has ended.
@@ -138,7 +139,7 @@ impl Query {
         let call = journal.call();
         journal.record(started(Entry::query_started(&who(caller), caller.method, call, log, filter)));
         let (journal, caller, log) = (Arc::clone(journal), Arc::clone(caller), log.clone());
-        Self { journal, caller, log, call, sent: Sent::default(), ended: Ended::Not { follows } }
+        Self { journal, caller, log, call, sent: Sent::default(), ended: Ended::Not { follows }, told: false }
     }
 
     /// An event goes out.
@@ -149,20 +150,24 @@ impl Query {
     }
 
     /// It has come to its end, and has looked at so much.
-    pub const fn summary(&mut self, scanned: u64) {
+    pub fn summary(&mut self, scanned: u64) {
         self.sent.scanned = scanned;
         self.ended = Ended::Well;
+        self.tell();
     }
 
     /// It is cut off.
     pub fn failed(&mut self, status: &Status) {
         let reason = status::query_failure(&reason(status)).unwrap_or("INTERNAL");
         self.ended = Ended::Failed(code_name(status.code() as i32), reason);
+        self.tell();
     }
-}
 
-impl Drop for Query {
-    fn drop(&mut self) {
+    /// Tells of the end, once: with its last message, which is before the server may have ended.
+    fn tell(&mut self) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
         let (who, method) = (who(&self.caller), self.caller.method);
         let error = match (self.ended, self.caller.cut_off.get()) {
             (Ended::Failed(code, reason), _) => Some((code, reason)),
@@ -174,5 +179,11 @@ impl Drop for Query {
             None => Entry::query_ended(&who, method, self.call, &self.log, self.sent),
             Some(error) => Entry::query_failed(&who, method, self.call, &self.log, self.sent, error),
         });
+    }
+}
+
+impl Drop for Query {
+    fn drop(&mut self) {
+        self.tell();
     }
 }

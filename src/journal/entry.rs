@@ -3,7 +3,7 @@
 //! One function per type of entry, so that each has the details that the catalog lists for it; what only some calls
 //! have is added by [`Entry::with`]. Nothing here is a secret: texts of a caller that may hold one come in as
 //! `query::predicate::Predicate::told` wrote them.
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use uuid::Uuid;
 
@@ -42,6 +42,14 @@ pub(super) struct Alike {
     pub caller: Option<(String, Option<IpAddr>)>,
     pub method: &'static str,
     pub reason: &'static str,
+}
+
+/// An address as one who calls is counted: of IPv6 the network, of which one machine has every address.
+const fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    }
 }
 
 /// The name of a gRPC status code.
@@ -201,7 +209,7 @@ impl Entry {
     /// A call was refused because of who made it: the gRPC status code and the stable reason of the error. Those that
     /// follow it within ten seconds, of the same caller, address, method and reason, are one entry with their number.
     pub fn denied(who: &Who, method: &'static str, (code, reason): (&'static str, &'static str)) -> Self {
-        let caller = Some((who.name.clone(), who.address.map(|address| address.ip())));
+        let caller = Some((who.name.clone(), who.address.map(|address| network(address.ip()))));
         let entry =
             Self::of(who, method, "CALL_DENIED").with("status_code", code).with("error_reason", reason);
         Self { alike: Some(Alike { caller, method, reason }), ..entry }
@@ -227,6 +235,11 @@ impl Entry {
     ) -> Self {
         let entry = Self::on(who, method, "ERASURE_REQUESTED", log);
         entry.with("request_id", request_id.to_string()).with("reason", reason)
+    }
+
+    /// Somebody had it counted what an erasure would take. Nothing tells of whom.
+    pub fn erasure_rehearsed(who: &Who, method: &'static str, log: &LogName) -> Self {
+        Self::on(who, method, "ERASURE_REHEARSED", log)
     }
 
     /// Somebody had the policy of a log applied.
@@ -291,6 +304,7 @@ mod tests {
             Entry::configuration_reloaded("f"),
             Entry::configuration_refused("f", "r"),
             Entry::erasure_requested(who, m, log, id, "r"),
+            Entry::erasure_rehearsed(who, m, log),
             Entry::retention_requested(who, m, log, "r"),
             Entry::hold_placed(who, m, log, id, "r"),
             Entry::hold_released(who, m, log, id),

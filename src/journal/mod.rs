@@ -210,7 +210,8 @@ impl Journal {
     pub fn abandon(&self) {
         let mut state = self.state();
         state.closed = true;
-        let entries = state.queue.len();
+        let counted = state.denied.ended(None).len();
+        let entries = state.queue.len() + counted;
         if entries > 0 {
             self.metrics.self_audit.lost(LostTo::shutdown, entries as u64);
             tracing::error!(entries, "entries of the self-audit are lost: they could not be written in time");

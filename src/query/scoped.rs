@@ -93,6 +93,9 @@ mod tests {
             "NOT (code = \"1\" OR device:\"7\")",
             "attributes.user_id:*",
             "attributes.no_such_name = \"1\"",
+            // Public where the Token Server says it, and unlisted in rows of the CMS.
+            "attributes.client_id = \"a*\"",
+            "attributes.status_description:\"x\"",
         ] {
             let predicate = Predicate::of(None, refused).expect("a condition");
             assert!(Scoped::new(predicate.clone(), &scope, &catalog).is_err(), "{refused}");

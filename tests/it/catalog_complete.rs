@@ -180,7 +180,7 @@ fn every_type_is_described_once() {
     let store = TestStore::new(Kind::Sqlite);
     let server = Server::start(&store);
     let types = block_on(async { types::all(&mut server.catalog().await, &[], 50).await });
-    assert_eq!(types.len(), 59 + 39 + 119 + 272 + 20);
+    assert_eq!(types.len(), 59 + 39 + 119 + 272 + 21);
     let mut summaries = BTreeMap::new();
     let mut keys = BTreeSet::new();
     for each in &types {

@@ -210,7 +210,7 @@ fn an_event_built_from_each_shape_comes_back_as_the_catalog_says() {
                 assert_eq!(one, listed, "both calls show the same");
                 asked.push(one);
             }
-            assert_eq!(asked.len(), 509);
+            assert_eq!(asked.len(), 510);
             let cases = cases(&asked);
             assert!(cases.len() > 600, "{} cases", cases.len());
             let mut audit = server.audit().await;
