@@ -1,13 +1,23 @@
 //! Chancery takes in the audit events of identity products, checks every one against a catalog, stores
 //! it durably in one provable order, and streams it back.
 //!
+//! # Every call through the crate
+//!
+//! 1. [`server::listener`] accepts the connection, within its limits, and [`server::tls`] shakes hands; the certificate
+//!    says who is at the other end.
+//! 2. The layers of [`server`]: a place among all calls, then the gate, which makes out who calls
+//!    ([`auth::Authenticator`]: certificate, signed token, token of the access file) and whether the method is for them
+//!    ([`auth::rules`]). A stream ends when that does.
+//! 3. `grpc::may` is asked for the log; a reader gets a [`auth::Scope`] with it, without which no query is made
+//!    ([`query::scoped`]).
+//! 4. What callers did, and what they were refused, goes to the [`journal`], which appends it to the log `audit`.
+//!
 //! # One Append through the crate
 //!
-//! 1. [`server::listener`] accepts the connection, by TLS when there is a certificate ([`server::tls`]), and reads who
-//!    the client is ([`auth::Certificate`]); the layer `intake` reads a message when there is room for it
-//!    ([`ingest::admission`]), and refuses one that is too large by its prefix.
-//! 2. [`grpc::audit`] names the producer; `grpc::limits` makes it pay by its rate ([`ingest::rate`]) and
-//!    checks its log; `grpc::append` waits for room for the events and takes the batch apart.
+//! 1. The layer `intake` reads a message when there is room for it ([`ingest::admission`]), and refuses one that is too
+//!    large by its prefix.
+//! 2. `grpc::limits` makes the producer pay by its rate ([`ingest::rate`]); `grpc::append` waits for room for the events
+//!    and takes the batch apart.
 //! 3. [`event::ParsedEvent::parse`] checks ids, times and sizes. What fails is rejected and stored nowhere.
 //! 4. [`event::admit`] drops secrets ([`catalog::secret`]), then looks the event up and names its fields
 //!    ([`catalog::Catalog::classify`]). What the catalog refuses fails the batch or goes to quarantine.
@@ -21,8 +31,8 @@
 //!
 //! # One Query through the crate
 //!
-//! 1. [`grpc::query`] turns filter and `where` into one [`query::predicate::Predicate`] and opens the resume
-//!    token ([`query::token`]).
+//! 1. [`grpc::query`] turns filter and `where` into one [`query::predicate::Predicate`], narrows it to what the caller
+//!    sees, and opens the resume token ([`query::token`]).
 //! 2. A reader task reads pages by keyset, one ahead of the client, up to the head as it was when the call
 //!    began. [`query::plan`] says what the [`index`] can look up; [`query::pages`] reads what that leaves.
 //!    `store::sql` makes the statements, values only ever as bind parameters.

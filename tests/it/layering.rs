@@ -207,6 +207,28 @@ fn layers_import_downwards_only() {
     }
 }
 
+/// Who calls and what is told of it is decided where calls come in; what is below knows nothing of callers.
+#[test]
+fn callers_and_the_self_audit_are_known_where_calls_come_in() {
+    let sources = sources();
+    for (module, known) in [
+        ("auth", &["auth", "query", "grpc", "server", "config", "app"][..]),
+        ("journal", &["journal", "grpc", "server", "app"]),
+    ] {
+        let mut named = 0;
+        for source in sources.iter().filter(|source| source.path != "lib.rs") {
+            let names = source.modules().iter().any(|name| name == module);
+            assert!(
+                !names || known.iter().any(|folder| source.is_in(folder)),
+                "src/{}: {module}",
+                source.path
+            );
+            named += usize::from(names);
+        }
+        assert!(named > 3, "{module} is named {named} times");
+    }
+}
+
 #[test]
 fn the_command_line_is_a_client_and_sees_nothing_of_the_server() {
     let sources = sources();
