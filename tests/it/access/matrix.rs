@@ -88,14 +88,14 @@ const TABLE: [Row; 24] = [
     row("/chancery.v1.QuarantineService/DiscardQuarantined", &["admin"], bad("INVALID_IDS"), true),
     row("/chancery.v1.QuarantineService/ListQuarantined", &["reader"], OK, true),
     row("/chancery.v1.QuarantineService/ReplayQuarantined", &["admin"], bad("INVALID_IDS"), true),
-    row("/chancery.v1.RetentionService/ApplyRetention", &["admin"], bad("INVALID_REASON"), true),
+    row("/chancery.v1.RetentionService/ApplyRetention", &["admin"], OK, true),
     row("/chancery.v1.RetentionService/GetRetention", KNOWERS, OK, true),
-    row("/chancery.v1.RetentionService/PlaceLegalHold", &["admin"], bad("INVALID_REASON"), true),
+    row("/chancery.v1.RetentionService/PlaceLegalHold", &["admin"], bad("INVALID_HOLD_ID"), true),
     row("/chancery.v1.RetentionService/ReleaseLegalHold", &["admin"], bad("INVALID_HOLD_ID"), true),
     row("/grpc.health.v1.Health/Check", &CALLERS, OK, false),
     row("/grpc.health.v1.Health/Watch", &CALLERS, OK, false),
-    row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", KNOWN, OK, false),
-    row("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", KNOWN, OK, false),
+    row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", KNOWN, bad(""), false),
+    row("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", KNOWN, bad(""), false),
 ];
 
 /// Calls a method with a message of which the first field is this text; what it is answered with first.

@@ -9,8 +9,13 @@ mod reload;
 mod scope;
 mod withheld;
 
-use chancery::proto::v1::QueryRequest;
-use tonic::{Code, Request, Status};
+use std::{
+    net::Ipv4Addr,
+    sync::atomic::{AtomicU8, Ordering},
+};
+
+use chancery::proto::v1::{QueryRequest, audit_service_client::AuditServiceClient};
+use tonic::{Code, Request, Status, transport::Endpoint};
 
 use crate::harness::{
     calls::{Audit, Refusal, try_query},
@@ -25,9 +30,13 @@ fn bearing<T>(token: &str, message: T) -> Request<T> {
     request
 }
 
-/// What a caller with this token gets to hear when it reads the log main: nothing, or why it may not.
+/// What a caller with this token gets to hear when it reads the log main: nothing, or why it may not. Every time from
+/// another address, because refusals that are alike are told once.
 async fn heard(server: &Server, token: &str) -> Result<(), Status> {
-    let mut audit: Audit = server.audit().await;
+    static CALLERS: AtomicU8 = AtomicU8::new(2);
+    let from = Ipv4Addr::new(127, 0, 1, CALLERS.fetch_add(1, Ordering::Relaxed));
+    let endpoint = Endpoint::from_shared(server.url()).expect("a URL").local_address(Some(from.into()));
+    let mut audit: Audit = AuditServiceClient::new(endpoint.connect().await.expect("a connection"));
     try_query(&mut audit, bearing(token, QueryRequest::default())).await.map(drop)
 }
 
@@ -41,10 +50,11 @@ fn refused(status: &Status) {
     assert!(refusal.metadata.is_empty() && refusal.violations.is_empty(), "{refusal:?}");
 }
 
-/// The causes in a server's log of calls by nobody.
+/// The causes in a server's log of calls with credentials that show nothing.
 fn causes(server: &Server) -> Vec<String> {
     let log = server.log();
     let entries = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let entries = entries.filter(|entry| entry["message"] == "nobody is calling");
-    entries.map(|entry| entry["refused"].as_str().unwrap_or_default().to_owned()).collect()
+    let entries = entries
+        .filter(|entry| entry["message"] == "a call was denied" && entry["reason"] == "CREDENTIAL_REFUSED");
+    entries.map(|entry| entry["cause"].as_str().unwrap_or_default().to_owned()).collect()
 }
