@@ -123,9 +123,15 @@ pub async fn append(
         if !refused.is_empty() {
             tally.result(Outcome::rejected, refused.len());
             tally.result(Outcome::not_attempted, count - refused.len());
-            return Err(status::rejected_batch(&refused));
+            let refusal = status::rejected_batch(&refused);
+            // One that is about the caller is told where every refusal is.
+            if refusal.code() != Code::PermissionDenied {
+                tell_denied(audit, caller, &checked);
+            }
+            return Err(refusal);
         }
     }
+    tell_denied(audit, caller, &checked);
     let submission = Arc::new(Submission { producer: producer.clone(), mode, entries });
     let (verdicts, tree) = if request.validate_only {
         (dry_run(audit, &log, &submission).await?, None)
@@ -309,11 +315,16 @@ pub(super) fn check(
             }
         }
     }
+    (checked, entries)
+}
+
+/// Tells the self-audit of events that are refused because of who sent them, in a call that is answered for another
+/// reason or not refused.
+pub(super) fn tell_denied(audit: &Audit, caller: &Caller, checked: &[Checked]) {
     if checked.iter().any(Checked::is_denied) {
         let denied = (journal::code_name(Code::PermissionDenied as i32), status::FAMILY_NOT_ALLOWED);
         audit.journal.record(journal::Entry::denied(&told::who(caller), caller.method, denied));
     }
-    (checked, entries)
 }
 
 /// Whether the caller may append events of this family. An event of none is malformed, which is found later.

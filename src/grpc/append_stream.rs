@@ -330,6 +330,7 @@ async fn commit(
         return Ok((append::refuse_all(tally, count, &why), None, admission));
     }
     let (checked, entries) = append::check(audit, log, caller, request.events);
+    append::tell_denied(audit, caller, &checked);
     if entries.is_empty() {
         return Ok((append::results(tally, checked, Vec::new(), false), None, admission));
     }
