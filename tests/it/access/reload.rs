@@ -230,6 +230,6 @@ fn a_stream_ends_when_its_token_does() {
             super::refused(&heard(&server, &token).await.expect_err("it has ended"));
         }
     });
-    let causes = super::causes(&server);
+    let causes = super::causes(&server, 2);
     assert_eq!(causes, ["the token: it has expired", "the token has expired"]);
 }
