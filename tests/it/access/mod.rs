@@ -7,6 +7,7 @@ mod matrix;
 mod names;
 mod reload;
 mod scope;
+mod shares;
 mod withheld;
 
 use chancery::proto::v1::QueryRequest;
