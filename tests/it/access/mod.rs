@@ -8,6 +8,7 @@ mod matrix;
 mod names;
 mod reload;
 mod scope;
+mod shares;
 mod withheld;
 
 use std::{
