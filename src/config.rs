@@ -3,6 +3,7 @@
 //! bound.
 mod access;
 mod access_lines;
+mod fault;
 mod jwt;
 mod limits;
 mod retention;
@@ -84,9 +85,17 @@ pub struct ServeArgs {
     /// [default: none].
     #[arg(long, value_name = "FILE", env = "CHANCERY_TLS_CLIENT_CA")]
     pub tls_client_ca: Option<PathBuf>,
-    /// Serve without TLS, or without an access file, where other machines can connect.
-    #[arg(long, env = "CHANCERY_INSECURE", value_parser = clap::builder::BoolishValueParser::new())]
-    pub insecure: bool,
+    /// Serve without TLS, or without an access file, where other machines can connect [default: false].
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "CHANCERY_INSECURE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
+    pub insecure: Option<bool>,
     /// Connections for gRPC that may be open at a time [default: 8192].
     #[arg(long, value_name = "CONNECTIONS", env = "CHANCERY_MAX_CONNECTIONS")]
     pub max_connections: Option<u32>,
@@ -168,7 +177,7 @@ struct File {
     tls_certificate: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     tls_client_ca: Option<PathBuf>,
-    insecure: bool,
+    insecure: Option<bool>,
     max_connections: Option<u32>,
     max_connections_per_address: Option<u32>,
     signing_key_file: Option<PathBuf>,
@@ -184,7 +193,7 @@ impl File {
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let at = |reason: &dyn std::fmt::Display| error("config", format!("{}: {reason}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|reason| at(&reason))?;
-        toml::from_str(&text).map_err(|reason| at(&reason))
+        toml::from_str(&text).map_err(|reason| at(&fault::toml_fault(&text, &reason)))
     }
 }
 
@@ -270,7 +279,7 @@ impl ServeArgs {
             certificate: self.tls_certificate.or(file.tls_certificate),
             key: self.tls_key.or(file.tls_key),
             client_ca: self.tls_client_ca.or(file.tls_client_ca),
-            insecure: self.insecure || file.insecure,
+            insecure: self.insecure.or(file.insecure).unwrap_or(false),
             max_connections: self.max_connections.or(file.max_connections),
             max_connections_per_address: self
                 .max_connections_per_address

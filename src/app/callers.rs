@@ -77,6 +77,5 @@ pub fn certificates_only(access: &Access, jwt: Option<&Arc<Jwt>>) -> bool {
 
 /// The rates of producers with rates of their own.
 pub fn rates(access: &Access) -> BTreeMap<Producer, Rates> {
-    let producers = access.table().into_iter().flat_map(|table| &table.producers);
-    producers.map(|(name, grant)| (name.clone(), grant.rates)).collect()
+    access.table().map(|table| table.rates.clone()).unwrap_or_default()
 }

@@ -24,6 +24,8 @@ pub enum Access {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Table {
     pub producers: BTreeMap<Producer, Arc<ProducerGrant>>,
+    /// How fast each of them may send. No grant: streams go on when only this changes, and keep to it.
+    pub rates: BTreeMap<Producer, Rates>,
     pub readers: BTreeMap<Holder, Arc<ReaderGrant>>,
     pub auditors: BTreeMap<Holder, Logs>,
     pub admins: BTreeMap<Holder, Logs>,
@@ -61,12 +63,11 @@ impl Logs {
 /// The families of a line of the table; `None` for all.
 pub type Families = Option<BTreeSet<Family>>;
 
-/// What a producer may append, and how fast.
+/// What a producer may append.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProducerGrant {
     pub logs: Logs,
     pub families: Families,
-    pub rates: Rates,
 }
 
 /// What a reader sees.

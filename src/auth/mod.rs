@@ -9,6 +9,7 @@ mod certificate;
 pub mod jwt;
 pub mod rules;
 mod scope;
+mod shares;
 
 use std::{
     net::SocketAddr,
@@ -19,6 +20,7 @@ pub use access::{Access, Families, Grants, Holder, Logs, ProducerGrant, ReaderGr
 pub use authenticator::{Authenticator, Credentials, Refused, bearer};
 pub use certificate::{Certificate, Unreadable};
 pub use scope::Scope;
+pub use shares::{Share, Shares};
 
 use crate::event::{LogName, Producer};
 

@@ -50,6 +50,21 @@ pub const RULES: [(&str, Rule); 24] = [
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Rule::Caller),
 ];
 
+/// The methods whose answer is a stream, by name.
+const STREAMS: [&str; 6] = [
+    "chancery.v1.AuditService/AppendStream",
+    "chancery.v1.AuditService/Query",
+    "chancery.v1.QuarantineService/ListQuarantined",
+    "grpc.health.v1.Health/Watch",
+    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+/// Whether the answer of a method of this name is a stream.
+pub fn streams(method: &str) -> bool {
+    STREAMS.contains(&method)
+}
+
 /// A method's name, which is its path without the slash, and its rule; `None` when there is no such method.
 pub fn of(path: &str) -> Option<(&'static str, Rule)> {
     RULES.binary_search_by(|(known, _)| (*known).cmp(path)).ok().map(|at| (&RULES[at].0[1..], RULES[at].1))
@@ -64,15 +79,15 @@ pub const ABOUT_ROLES: &[Role] = &[Role::Auditor, Role::Reader, Role::Admin];
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
 
     use prost_types::FileDescriptorSet;
 
     use super::*;
     use crate::proto::DESCRIPTORS;
 
-    #[test]
-    fn every_method_of_the_contract_has_a_rule_and_every_rule_a_method() {
+    /// Path of every method that is served, and whether its answer is a stream.
+    fn methods() -> BTreeMap<String, bool> {
         use prost::Message as _;
         let sets = [
             DESCRIPTORS,
@@ -80,18 +95,31 @@ mod tests {
             tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
             tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
         ];
-        let mut methods = BTreeSet::new();
+        let mut methods = BTreeMap::new();
         for set in sets {
             for file in FileDescriptorSet::decode(set).expect("descriptors").file {
                 for service in &file.service {
                     for method in &service.method {
-                        methods.insert(format!("/{}.{}/{}", file.package(), service.name(), method.name()));
+                        let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                        methods.insert(path, method.server_streaming());
                     }
                 }
             }
         }
-        let ruled: BTreeSet<_> = RULES.iter().map(|(path, _)| (*path).to_owned()).collect();
-        assert_eq!(ruled, methods);
+        methods
+    }
+
+    #[test]
+    fn every_method_of_the_contract_has_a_rule_and_every_rule_a_method() {
+        let ruled: Vec<_> = RULES.iter().map(|(path, _)| (*path).to_owned()).collect();
+        assert_eq!(ruled, methods().into_keys().collect::<Vec<_>>());
         assert!(RULES.is_sorted_by(|(one, _), (other, _)| one < other), "looked up by halving");
+    }
+
+    #[test]
+    fn streams_are_known_from_single_answers() {
+        for (path, is_stream) in methods() {
+            assert_eq!(streams(&path[1..]), is_stream, "{path}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! Called by: every client command.
 use std::{
     future::Future,
+    net::IpAddr,
     path::PathBuf,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -14,7 +15,7 @@ use tonic::{
     Request, Response, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+    transport::{Channel, Endpoint, Uri},
 };
 
 use super::{
@@ -137,6 +138,12 @@ impl ConnectArgs {
             }
             false => endpoint,
         };
+        if token.is_some() && !self.server.starts_with("https:") && !is_loopback(endpoint.uri()) {
+            return Err(Failure::Usage(format!(
+                "--server {}: a token is sent over TLS only, or to this machine: use https://",
+                self.server
+            )));
+        }
         *OPENED.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clone());
         let channel = endpoint
             .connect()
@@ -166,6 +173,13 @@ impl ConnectArgs {
         value.set_sensitive(true);
         Ok(Some(value))
     }
+}
+
+/// Whether an address is of this machine only.
+fn is_loopback(server: &Uri) -> bool {
+    let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
+    let address = host.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
+    address || host.eq_ignore_ascii_case("localhost")
 }
 
 /// The flags of the last connection, for [`explained`].

@@ -86,6 +86,11 @@ impl<'a> Records<'a> {
         }
     }
 
+    /// Reads what is behind the last event. Without it the server takes the query for one that was broken off.
+    pub async fn end(&mut self) -> Result<(), Failure> {
+        self.next().await.map(drop)
+    }
+
     async fn message(&mut self) -> Result<Option<Message>, Box<Status>> {
         if self.stream.is_none() {
             self.stream = Some(self.begin().await?);
@@ -114,8 +119,9 @@ impl<'a> Records<'a> {
 }
 
 /// The first position of a log that is there, by the server's word.
-pub async fn oldest(connection: &Connection, log: &str) -> Result<u64, Failure> {
-    let request = QueryRequest { log: log.to_owned(), limit: 1, ..QueryRequest::default() };
+pub async fn oldest(connection: &Connection, log: &str, purpose: &str) -> Result<u64, Failure> {
+    let (log, purpose) = (log.to_owned(), purpose.to_owned());
+    let request = QueryRequest { log, purpose, limit: 1, ..QueryRequest::default() };
     let mut stream = connection.audit().query(request).await?.into_inner();
     while let Some(message) = stream.message().await? {
         if let Some(Payload::Summary(summary)) = message.payload {
@@ -131,18 +137,21 @@ pub async fn coded(
     log: &str,
     code: &str,
     from: u64,
+    purpose: &str,
 ) -> Result<Option<u64>, Failure> {
     let request = QueryRequest {
         log: log.to_owned(),
         r#where: format!("family = chancery AND code = {code} AND position >= {from}"),
         limit: 1,
+        purpose: purpose.to_owned(),
         ..QueryRequest::default()
     };
-    let mut stream = connection.audit().query(request).await?.into_inner();
+    let (mut stream, mut found) = (connection.audit().query(request).await?.into_inner(), None);
+    // To its end: the server takes it for broken off otherwise.
     while let Some(message) = stream.message().await? {
         if let Some(Payload::Event(event)) = message.payload {
-            return Ok(event.position);
+            found = event.position;
         }
     }
-    Ok(None)
+    Ok(found)
 }

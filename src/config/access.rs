@@ -8,7 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{ConfigError, error, limits};
+use super::{ConfigError, error, fault::toml_fault, limits};
 use crate::{
     auth::{Access, Families, GROUP, Holder, Logs, ProducerGrant, ReaderGrant, Table, TokenGrant},
     catalog::model::Family,
@@ -89,7 +89,7 @@ pub fn check(text: &str) -> Result<Access, String> {
 /// # Errors
 /// The first thing that is wrong, and where.
 fn parse(text: &str, limits: &limits::Table) -> Result<Table, String> {
-    let file: File = toml::from_str(text).map_err(|reason| reason.to_string())?;
+    let file: File = toml::from_str(text).map_err(|reason| toml_fault(text, &reason))?;
     let mut table = Table::default();
     for (name, line) in file.producer {
         let at = |reason: &dyn Display| format!("[producer.{name:?}]: {reason}");
@@ -110,8 +110,8 @@ fn parse(text: &str, limits: &limits::Table) -> Result<Table, String> {
         let grant = ProducerGrant {
             logs: logs(&line.logs).map_err(|reason| at(&reason))?,
             families: families(&line.families).map_err(|reason| at(&reason))?,
-            rates,
         };
+        table.rates.insert(producer.clone(), rates);
         table.producers.insert(producer, Arc::new(grant));
     }
     for (name, line) in file.reader {

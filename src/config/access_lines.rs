@@ -47,7 +47,7 @@ pub fn access_lines(path: &Path, configuration: Option<&Path>) -> Result<Vec<Acc
 fn lines(table: &Table) -> Vec<AccessLine> {
     let mut lines = Vec::new();
     for (name, grant) in &table.producers {
-        let Rates { events, bytes } = grant.rates;
+        let Rates { events, bytes } = table.rates.get(name).copied().unwrap_or_default();
         lines.push(AccessLine {
             families: families(&grant.families),
             events_per_second: events.map(|Rate { per_second, .. }| per_second),

@@ -117,18 +117,21 @@ pub async fn append(
         }
     };
     let (checked, entries) = check(audit, &log, caller, request.events);
-    if mode == Mode::PerEvent {
-        tell_denied(audit, caller, &checked);
-    }
     if mode == Mode::Atomic {
         let stored = stored_before(audit, &log, producer, &entries).await;
         let refused: Vec<_> = refused(&checked, &entries, &stored).collect();
         if !refused.is_empty() {
             tally.result(Outcome::rejected, refused.len());
             tally.result(Outcome::not_attempted, count - refused.len());
-            return Err(status::rejected_batch(&refused));
+            let refusal = status::rejected_batch(&refused);
+            // One that is about the caller is told where every refusal is.
+            if refusal.code() != Code::PermissionDenied {
+                tell_denied(audit, caller, &checked);
+            }
+            return Err(refusal);
         }
     }
+    tell_denied(audit, caller, &checked);
     let submission = Arc::new(Submission { producer: producer.clone(), mode, entries });
     let (verdicts, tree) = if request.validate_only {
         (dry_run(audit, &log, &submission).await?, None)
@@ -315,7 +318,8 @@ pub(super) fn check(
     (checked, entries)
 }
 
-/// Tells of events that their caller may not append, where the status of the call does not.
+/// Tells the self-audit of events that are refused because of who sent them, in a call that is answered for another
+/// reason or not refused.
 pub(super) fn tell_denied(audit: &Audit, caller: &Caller, checked: &[Checked]) {
     if checked.iter().any(Checked::is_denied) {
         let denied = (journal::code_name(Code::PermissionDenied as i32), status::FAMILY_NOT_ALLOWED);

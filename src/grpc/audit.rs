@@ -172,7 +172,7 @@ impl Audit {
             });
         };
         // What the caller does not see is not there for it.
-        let seen = spliced::seen(event, &scope)?.ok_or_else(|| no_event(log, &what))?;
+        let seen = spliced::seen(event, scope)?.ok_or_else(|| no_event(log, &what))?;
         Ok((position, seen))
     }
 
@@ -187,6 +187,7 @@ impl Audit {
         let (asked, predicate) = may::ask(&self.catalog, scope, request.filter.as_ref(), &request.r#where)?;
         let group_by = convert::group_by(&request.group_by)?;
         let bucket = convert::bucket(request.bucket.as_ref())?;
+        let _place = query::Place::take(self, caller)?;
         let count = Count { log, predicate: &predicate, group_by: &group_by, bucket, most: MAX_COUNT_ROWS };
         let (counted, oldest_position) = count.run(&self.store).await.map_err(|error| match error {
             CountError::Store(error) => status::store(&error),

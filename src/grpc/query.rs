@@ -17,7 +17,7 @@ use super::{
     status, told,
 };
 use crate::{
-    auth::{Caller, Scope},
+    auth::{Caller, Credential, Scope, Share, Shares},
     event::{LogName, timestamp},
     journal::Entry,
     proto::v1::{self, query_response::Payload},
@@ -32,16 +32,43 @@ use crate::{
 /// Queries that one replica runs at a time. Each has three pages in memory at most, which all of them share 96 MiB
 /// for (`query::reader`); mostly a follower has nothing.
 pub const MAX_QUERIES: usize = 256;
+/// Of them those of one caller with a credential, so that a single one cannot take all.
+pub const MAX_CALLER_QUERIES: usize = MAX_QUERIES / 4;
 /// Trailer of a query that failed on the way: where to continue.
 const RESUME_TOKEN: &str = "chancery-resume-token";
 
-/// The queries that run.
+/// The queries that run, and the counts.
 #[derive(Debug)]
-pub struct Queries(Arc<Semaphore>);
+pub struct Queries {
+    room: Arc<Semaphore>,
+    shares: Shares,
+}
 
 impl Default for Queries {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_QUERIES)))
+        Self { room: Arc::new(Semaphore::new(MAX_QUERIES)), shares: Shares::new(MAX_CALLER_QUERIES) }
+    }
+}
+
+/// Which limit was reached, and how many it allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TooManyQueries {
+    All(usize),
+    OfCaller(usize),
+}
+
+impl Queries {
+    fn take(&self, caller: &Caller) -> Result<(OwnedSemaphorePermit, Option<Share>), TooManyQueries> {
+        let share = match caller.identity.credential {
+            // Anybody may give themselves the name.
+            Credential::Claim => None,
+            _ => {
+                let share = self.shares.take(caller.name());
+                Some(share.ok_or(TooManyQueries::OfCaller(MAX_CALLER_QUERIES))?)
+            }
+        };
+        let permit = Arc::clone(&self.room).try_acquire_owned();
+        Ok((permit.map_err(|_| TooManyQueries::All(MAX_QUERIES))?, share))
     }
 }
 
@@ -49,15 +76,23 @@ type Message = Result<QueryMessage, Status>;
 
 /// The place of a query among those that run. Its reader has it: a client that is cut off and never reads on keeps
 /// none.
-struct Place {
+pub struct Place {
     metrics: Arc<Metrics>,
-    _permit: OwnedSemaphorePermit,
+    _taken: (OwnedSemaphorePermit, Option<Share>),
 }
 
 impl Place {
-    fn new(permit: OwnedSemaphorePermit, metrics: Arc<Metrics>) -> Self {
-        metrics.open_queries(1);
-        Self { metrics, _permit: permit }
+    /// A place for a query or a count of this caller.
+    ///
+    /// # Errors
+    /// As many run as may.
+    pub fn take(audit: &Audit, caller: &Caller) -> Result<Self, Status> {
+        let taken = audit.queries.take(caller).map_err(|limit| {
+            audit.metrics.query_throttled(QueryThrottle::too_many);
+            status::too_many_queries(limit)
+        })?;
+        audit.metrics.open_queries(1);
+        Ok(Self { metrics: Arc::clone(&audit.metrics), _taken: taken })
     }
 }
 
@@ -103,11 +138,7 @@ fn begin(
         "" => None,
         token => Some(audit.tokens.open(bound, order, token).map_err(token_refused)?),
     };
-    let Ok(running) = Arc::clone(&audit.queries.0).try_acquire_owned() else {
-        audit.metrics.query_throttled(QueryThrottle::too_many);
-        return Err(status::too_many_queries(MAX_QUERIES));
-    };
-    let place = Place::new(running, Arc::clone(&audit.metrics));
+    let place = Place::take(audit, caller)?;
     let filter = predicate.predicate().to_string();
     let (limit, follow, explain) = (request.limit, request.follow, request.explain);
     let started = |entry: Entry| {

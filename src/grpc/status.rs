@@ -20,6 +20,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use uuid::Uuid;
 
+use super::query::TooManyQueries;
 use crate::{
     catalog::rejection::{Reason, Rejection},
     event::Producer,
@@ -225,14 +226,22 @@ pub fn slow_query(after: Duration) -> Status {
 }
 
 /// There are as many queries as there may be.
-pub fn too_many_queries(most: usize) -> Status {
-    let description = format!("this replica runs at most {most}");
+pub fn too_many_queries(limit: TooManyQueries) -> Status {
+    let description = match limit {
+        TooManyQueries::All(most) => format!("this replica runs at most {most}"),
+        TooManyQueries::OfCaller(most) => format!("this replica runs at most {most} of one caller"),
+    };
     exhausted("TOO_MANY_QUERIES", "running queries", description, RETRY_AFTER, HashMap::new())
 }
 
 /// As many calls run as may, whatever they are.
 pub fn too_many_calls(most: usize) -> Status {
     unavailable("OVERLOADED", &format!("this replica answers at most {most} calls at a time"))
+}
+
+/// As many calls of one caller run as may.
+pub fn too_many_calls_of_caller(most: usize) -> Status {
+    unavailable("OVERLOADED", &format!("this replica answers at most {most} calls of one caller at a time"))
 }
 
 /// Bytes that are no message of the type that the call takes.
@@ -450,6 +459,6 @@ pub fn message_too_large(limit: usize) -> Status {
     invalid(
         "MESSAGE_TOO_LARGE",
         "",
-        format!("the message is larger than {limit} bytes; send fewer events at a time"),
+        format!("the message is larger than {limit} bytes, which is all that this call takes at a time"),
     )
 }

@@ -31,6 +31,9 @@ const MAX_CALLS: usize = 8_192;
 
 /// Of those, calls of callers who have to say who they are.
 const MAX_OF_CALLERS: usize = MAX_CALLS - MAX_OPEN_TO_ALL;
+/// Of those, one caller's, so that a single one cannot take all: 1,920, which is 15 full connections. `gate` counts
+/// them, once it knows who calls.
+pub const MAX_OF_ONE_CALLER: usize = MAX_OF_CALLERS / 4;
 /// And calls for which nobody has to say who they are: probes, and watchers of health. Strangers can take no more
 /// places than these for as long as they like; all others are given back when they turn out to be strangers.
 const MAX_OPEN_TO_ALL: usize = 512;

@@ -12,14 +12,19 @@ use http::{Request, Response};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::{listener::Peer, tenure::Tenure};
+use super::{
+    calls::MAX_OF_ONE_CALLER,
+    listener::Peer,
+    tenure::{self, Tenure},
+};
 use crate::{
     auth::{
-        Access, Authenticator, Caller, Credentials,
+        Access, Authenticator, Caller, Credentials, Shares,
         rules::{self, Rule},
     },
     grpc::{status, told::Denials},
     journal::Journal,
+    telemetry::Metrics,
 };
 
 /// Adds [`Gate`].
@@ -27,11 +32,14 @@ use crate::{
 pub struct GateLayer {
     authenticator: Arc<Authenticator>,
     journal: Arc<Journal>,
+    metrics: Arc<Metrics>,
+    /// The calls of each caller.
+    shares: Shares,
 }
 
 impl GateLayer {
-    pub const fn new(authenticator: Arc<Authenticator>, journal: Arc<Journal>) -> Self {
-        Self { authenticator, journal }
+    pub fn new(authenticator: Arc<Authenticator>, journal: Arc<Journal>, metrics: Arc<Metrics>) -> Self {
+        Self { authenticator, journal, metrics, shares: Shares::new(MAX_OF_ONE_CALLER) }
     }
 }
 
@@ -67,8 +75,7 @@ where
         // The one that is ready makes the call.
         let waiting = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, waiting);
-        let authenticator = Arc::clone(&self.layer.authenticator);
-        let journal = Arc::clone(&self.layer.journal);
+        let GateLayer { authenticator, journal, metrics, shares } = self.layer.clone();
         Box::pin(async move {
             let Some((method, rule)) = rules::of(request.uri().path()) else {
                 return Ok(status::unknown_method().into_http());
@@ -109,14 +116,27 @@ where
                 denials.status(&refusal, None);
                 return Ok(refusal.into_http());
             }
+            // Where everybody may do everything a name is only claimed, and anybody could use up another's share.
+            let mut share = None;
+            if access.borrow().table().is_some() {
+                share = shares.take(caller.name());
+                if share.is_none() {
+                    metrics.call_refused();
+                    return Ok(status::too_many_calls_of_caller(MAX_OF_ONE_CALLER).into_http());
+                }
+            }
             request.extensions_mut().insert(Arc::clone(&caller));
             let aged = peer.map(|peer| peer.ends_at);
             let left = authenticator.left(&caller.identity);
-            let tenure = Tenure::new(access, caller, left, aged);
+            let tenure = rules::streams(method).then(|| Tenure::new(access, caller, left, aged));
             let answer = inner.call(request).await?;
             // A call that only fails says so here, a stream in its trailers.
             denials.headers(answer.headers());
-            Ok(answer.map(|body| tenure.over(body, denials)))
+            Ok(answer.map(|body| tenure::over(body, tenure, denials, share)))
         })
     }
 }
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

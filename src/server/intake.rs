@@ -21,7 +21,10 @@ use tower::{Layer, Service};
 
 use super::handover;
 use crate::{
-    auth::Caller,
+    auth::{
+        Caller,
+        rules::{self, Rule},
+    },
     event::{Producer, limits::MAX_MESSAGE_BYTES},
     grpc::{limits, status},
     ingest::{
@@ -39,6 +42,9 @@ const ARRIVAL: Duration = Duration::from_secs(30);
 /// Messages up to this size need no room, save those with events: a query or a health check must not queue
 /// behind what producers send. Less than the headers of a call may take.
 const FREE: usize = 4 << 10;
+/// Bytes of a message without events: 1,000 ids of events or 1,000 values of a filter, of 512 bytes each. What says that
+/// it is larger takes no room for what is to come.
+const MAX_OTHER_BYTES: usize = 512 << 10;
 /// The calls whose messages hold events.
 const APPENDS: [&str; 2] = ["/chancery.v1.AuditService/Append", PATIENT];
 /// The call whose messages wait for as long as it takes.
@@ -88,6 +94,13 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let (mut head, body) = request.into_parts();
+        let appends = APPENDS.contains(&head.uri.path());
+        let most = match rules::of(head.uri.path()) {
+            _ if appends => MAX_MESSAGE_BYTES,
+            // Strangers take no room at all.
+            Some((_, Rule::Anyone)) => FREE,
+            _ => MAX_OTHER_BYTES,
+        };
         // A call that needs no caller sends little.
         let caller = head.extensions.get::<Arc<Caller>>();
         let producer = caller.map_or_else(Producer::anonymous, |caller| caller.name().clone());
@@ -98,7 +111,8 @@ where
             ingest: Arc::clone(&self.layer.ingest),
             metrics: Arc::clone(&self.layer.metrics),
             patient: head.uri.path() == PATIENT,
-            appends: APPENDS.contains(&head.uri.path()),
+            appends,
+            most,
             single: head.uri.path() != PATIENT && !head.uri.path().ends_with(GOES_ON),
             received,
             body,
@@ -123,6 +137,8 @@ struct Messages {
     producer: Producer,
     patient: bool,
     appends: bool,
+    /// Bytes that a message may have.
+    most: usize,
     /// Its request is one message.
     single: bool,
     received: Received,
@@ -205,13 +221,13 @@ impl Messages {
 
     /// Begins to wait for room for the message whose prefix was read.
     fn wait(&mut self) {
-        let (bytes, patient) = (self.left, self.patient);
+        let (bytes, most, patient) = (self.left, self.most, self.patient);
         let (ingest, producer) = (Arc::clone(&self.ingest), self.producer.clone());
         let (metrics, received) = (Arc::clone(&self.metrics), self.received.clone());
         self.waits = Some(Box::pin(async move {
             // Its prefix is enough to refuse it; the rest is never read.
-            if bytes > MAX_MESSAGE_BYTES {
-                return Err(status::message_too_large(MAX_MESSAGE_BYTES));
+            if bytes > most {
+                return Err(status::message_too_large(most));
             }
             loop {
                 let error = match ingest.receive.receive(&producer, bytes).await {

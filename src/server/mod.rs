@@ -104,7 +104,11 @@ pub async fn serve_grpc(
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .layer(calls::CallsLayer::new(Arc::clone(&audit.metrics)))
-        .layer(gate::GateLayer::new(Arc::clone(&audit.authenticator), Arc::clone(&audit.journal)))
+        .layer(gate::GateLayer::new(
+            Arc::clone(&audit.authenticator),
+            Arc::clone(&audit.journal),
+            Arc::clone(&audit.metrics),
+        ))
         .layer(intake::IntakeLayer::new(Arc::clone(&audit.ingest), Arc::clone(&audit.metrics)));
     let routes = Routes::new(HealthServer::new(HealthService::from_health_reporter(health)))
         .add_service(

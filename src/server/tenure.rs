@@ -1,6 +1,7 @@
-//! How long an answer may last: until its caller's credential ends, what the caller may do changes, or its connection is
+//! How long a stream of answers may last: until its caller's credential ends, what the caller may do changes, or its connection is
 //! old enough. A stream ends then with a status that says so, and its client comes back as what it is by now; without
-//! that a query that follows for ever would keep for ever what it was let in with.
+//! that a query that follows for ever would keep for ever what it was let in with. A single answer is made for who its
+//! caller was, and goes out: what was stored is never told as if it were not.
 use std::{
     future::Future,
     pin::Pin,
@@ -19,7 +20,7 @@ use tokio::{
 use tonic::{Status, body::Body};
 
 use crate::{
-    auth::{Access, Caller},
+    auth::{Access, Caller, Share},
     grpc::{status, told::Denials},
 };
 
@@ -43,11 +44,6 @@ impl Tenure {
     ) -> Self {
         let expires = left.and_then(|left| Instant::now().checked_add(left));
         Self { access, caller, expires, aged }
-    }
-
-    /// A body that lasts no longer. What refuses the caller in its trailers is told.
-    pub fn over(self, body: Body, denials: Denials) -> Body {
-        Body::new(Bounded { body, tenure: self, denials, wakes: None, is_over: false })
     }
 
     /// Why it is over, if it is.
@@ -88,13 +84,20 @@ impl Tenure {
     }
 }
 
+/// A body that lasts no longer than its tenure, if it has one. What refuses the caller in its trailers is told; `share`
+/// is given back when it ends.
+pub fn over(body: Body, tenure: Option<Tenure>, denials: Denials, share: Option<Share>) -> Body {
+    Body::new(Bounded { body, tenure, denials, _share: share, wakes: None, is_over: false })
+}
+
 type Wakes = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// An answer's body.
 struct Bounded {
     body: Body,
-    tenure: Tenure,
+    tenure: Option<Tenure>,
     denials: Denials,
+    _share: Option<Share>,
     /// Only once there is something to wait for: most answers are there at once.
     wakes: Option<Wakes>,
     is_over: bool,
@@ -113,7 +116,7 @@ impl http_body::Body for Bounded {
             if this.is_over {
                 return Poll::Ready(None);
             }
-            if let Some(status) = this.tenure.ended() {
+            if let Some(status) = this.tenure.as_mut().and_then(Tenure::ended) {
                 this.is_over = true;
                 // Whatever fed it ends with it.
                 this.body = Body::empty();
@@ -131,7 +134,7 @@ impl http_body::Body for Bounded {
                 }
                 return Poll::Ready(frame);
             }
-            let tenure = &this.tenure;
+            let Some(tenure) = &this.tenure else { return Poll::Pending };
             ready!(this.wakes.get_or_insert_with(|| tenure.wakes()).as_mut().poll(context));
             this.wakes = None;
         }

@@ -49,7 +49,7 @@ async fn until_the_end(ready: usize, tenure: Tenure) -> (usize, HeaderMap) {
     for _ in 0..ready {
         sender.try_send(Bytes::from_static(b"x")).expect("room");
     }
-    let mut body = std::pin::pin!(tenure.over(Body::new(Frames(receiver)), denials()));
+    let mut body = std::pin::pin!(over(Body::new(Frames(receiver)), Some(tenure), denials(), None));
     let frames = futures::stream::poll_fn(|context| body.as_mut().poll_frame(context));
     let frames: Vec<_> = frames.collect::<Vec<_>>().await;
     assert!(sender.is_closed(), "what feeds the body hears of its end");

@@ -138,7 +138,11 @@ impl Default for Metrics {
         let queried = Counter::default();
         registry.register("query_returned_events", "Events returned by Query", queried.clone());
         let open_queries = Gauge::default();
-        registry.register("open_queries", "Queries that run, following ones too", open_queries.clone());
+        registry.register(
+            "open_queries",
+            "Queries and counts that run, following ones too",
+            open_queries.clone(),
+        );
         let query_throttled = Family::<ByQueryThrottle, Counter>::default();
         registry.register("query_throttled", "Queries refused or cut off, by cause", query_throttled.clone());
         for cause in [QueryThrottle::too_many, QueryThrottle::slow_reader] {

@@ -114,7 +114,7 @@ fn serve_lists_every_setting_with_default_unit_and_environment() {
         ("tls-certificate", "FILE", Some("none"), "PEM"),
         ("tls-key", "FILE", Some("none"), "others may not use"),
         ("tls-client-ca", "FILE", Some("none"), "PEM"),
-        ("insecure", "", None, "where other machines can connect"),
+        ("insecure", "[=BOOL]", Some("false"), "where other machines can connect"),
         ("max-connections", "CONNECTIONS", Some("8192"), "open at a time"),
         ("max-connections-per-address", "CONNECTIONS", Some("1024"), "from one address"),
         ("signing-key-file", "FILE", Some("none"), "mode 0600"),
@@ -126,7 +126,11 @@ fn serve_lists_every_setting_with_default_unit_and_environment() {
     ];
     let mut rest = help.split_once("Options: ").expect("options").1;
     for (flag, value, default, words) in settings {
-        let written = if value.is_empty() { format!("--{flag} ") } else { format!("--{flag} <{value}>") };
+        // A value in brackets may be left out.
+        let written = match value.strip_prefix("[=").and_then(|value| value.strip_suffix(']')) {
+            Some(value) => format!("--{flag}[=<{value}>]"),
+            None => format!("--{flag} <{value}>"),
+        };
         let (_, after) = rest.split_once(&written).unwrap_or_else(|| panic!("--{flag}: {rest}"));
         let own = after.split(" --").next().unwrap_or_default();
         if let Some(default) = default {

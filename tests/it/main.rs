@@ -81,6 +81,7 @@ mod round_trip;
 mod secrets;
 mod seeds;
 mod self_audit;
+mod self_audit_calls;
 mod severity_filled;
 mod signing_crash;
 mod signing_doubt;

@@ -1,5 +1,6 @@
 //! A value of class secret is found nowhere, whatever way it came and whatever became of its event.
 mod bind_values;
+mod denied;
 mod everywhere;
 mod generated;
 mod journey;

@@ -5,6 +5,7 @@ use chancery::proto::v1::{
 };
 use prost::Message as _;
 use tonic::{Code, Status};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::harness::{
     KINDS, TestStore, block_on,
@@ -77,14 +78,16 @@ fn a_batch_above_1000_events_is_refused() {
 
 /// tonic's own answer is `OUT_OF_RANGE`, which exporters retry for ever.
 #[test]
-fn a_message_above_4_mib_is_refused() {
-    fn check(call: &str, answer: Result<(), Status>) {
+fn a_message_above_the_limit_of_its_call_is_refused() {
+    fn check(call: &str, answer: Result<(), Status>, most: usize) {
         let refusal = Refusal::of(&answer.expect_err(call));
         assert_eq!(refusal.code, Code::InvalidArgument, "{call}");
         assert_eq!(refusal.reason, "MESSAGE_TOO_LARGE", "{call}");
-        assert!(refusal.message.contains("4194304"), "{call}: {}", refusal.message);
+        assert!(refusal.message.contains(&most.to_string()), "{call}: {}", refusal.message);
     }
-    const FIVE_MIB: usize = 5 * 1024 * 1024;
+    const APPEND: usize = 4 * 1024 * 1024;
+    const OTHER: usize = 512 * 1024;
+    const PROBE: usize = 4 * 1024;
     for kind in KINDS {
         let store = TestStore::new(kind);
         let server = Server::start(&store);
@@ -92,19 +95,29 @@ fn a_message_above_4_mib_is_refused() {
             let mut audit = server.audit().await;
             let batch: Vec<_> = (0..80).map(|_| sized(64 * 1024)).collect();
             for request in [atomic(batch.clone()), per_event(batch)] {
-                check("Append", audit.append(request).await.map(drop));
+                check("Append", audit.append(request).await.map(drop), APPEND);
             }
-            let long = "x".repeat(FIVE_MIB);
+            let long = "x".repeat(OTHER);
             let filter = v1::EventFilter { text: long.clone(), ..v1::EventFilter::default() };
             let query = v1::QueryRequest { filter: Some(filter.clone()), ..v1::QueryRequest::default() };
-            check("Query", audit.query(query).await.map(drop));
+            check("Query", audit.query(query).await.map(drop), OTHER);
             let count = v1::CountEventsRequest { filter: Some(filter), ..v1::CountEventsRequest::default() };
-            check("CountEvents", audit.count_events(count).await.map(drop));
+            check("CountEvents", audit.count_events(count).await.map(drop), OTHER);
             let get = v1::GetEventRequest { event_id: long.clone(), ..v1::GetEventRequest::default() };
-            check("GetEvent", audit.get_event(get).await.map(drop));
+            check("GetEvent", audit.get_event(get).await.map(drop), OTHER);
             let mut catalog = server.catalog().await.max_encoding_message_size(usize::MAX);
             let list = v1::ListEventTypesRequest { text: long, ..v1::ListEventTypesRequest::default() };
-            check("ListEventTypes", catalog.list_event_types(list).await.map(drop));
+            check("ListEventTypes", catalog.list_event_types(list).await.map(drop), OTHER);
+            let mut health = HealthClient::new(server.channel().await);
+            let probe = HealthCheckRequest { service: "x".repeat(PROBE) };
+            check("Check", health.check(probe).await.map(drop), PROBE);
+            // A thousand values fit.
+            let values = (0..1000).map(|number| format!("{number:0>400}")).collect();
+            let filter = v1::EventFilter { codes: values, ..v1::EventFilter::default() };
+            let count = v1::CountEventsRequest { filter: Some(filter), ..v1::CountEventsRequest::default() };
+            let counted =
+                audit.count_events(count).await.map(drop).map_err(|status| Refusal::of(&status).reason);
+            assert_ne!(counted, Err("MESSAGE_TOO_LARGE".to_owned()));
             assert_empty(&store).await;
             // The connection still works.
             assert_eq!(accept(&mut audit, atomic(vec![events::hold("device-1")])).await, [0]);

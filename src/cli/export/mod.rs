@@ -150,6 +150,7 @@ async fn write<W: Write>(
         writer.event(position, event.record, beside, &path).map_err(unwritable)?;
         bar.inc(1);
     }
+    records.end().await?;
     bar.finish_and_clear();
     if withheld > 0 {
         say(&format!(
@@ -167,7 +168,7 @@ async fn accounted_for(connection: &Connection, checkpoint: &Believed, told: &To
     let Some(finding) = told.findings().into_iter().next() else { return Ok(()) };
     for code in told.wanted() {
         let size = checkpoint.head.size;
-        if let Some(position) = records::coded(connection, &checkpoint.log, code, size).await? {
+        if let Some(position) = records::coded(connection, &checkpoint.log, code, size, "export").await? {
             return Err(Failure::BrokenOff(format!(
                 "stopped: values were erased meanwhile, which the event at position {position} tells, and the \
                  checkpoint has {size} events; export again when a newer one is signed"

@@ -58,7 +58,7 @@ pub async fn find(
     };
     let checkpoint = proofs::checkpoint(connection, log, end.unwrap_or(0), believe).await?;
     let size = checkpoint.head.size;
-    let oldest = records::oldest(connection, log).await?;
+    let oldest = records::oldest(connection, log, "export").await?;
     if let Some(start) = start.filter(|start| *start < oldest) {
         return Err(Failure::Usage(format!(
             "--from: retention has removed position {start}; the oldest that is left is {oldest}"
@@ -112,13 +112,15 @@ async fn first(
         filter: Some(EventFilter { received: Some(*received), ..EventFilter::default() }),
         order: order as i32,
         limit: 1,
+        purpose: "export".to_owned(),
         ..QueryRequest::default()
     };
-    let mut stream = connection.audit().query(request).await?.into_inner();
+    let (mut stream, mut found) = (connection.audit().query(request).await?.into_inner(), None);
+    // To its end: the server takes it for broken off otherwise.
     while let Some(message) = stream.message().await? {
         if let Some(Payload::Event(event)) = message.payload {
-            return Ok(event.position.unwrap_or_default());
+            found = Some(event.position.unwrap_or_default());
         }
     }
-    Err(Status::not_found("no event was received in this time").into())
+    found.ok_or_else(|| Status::not_found("no event was received in this time").into())
 }

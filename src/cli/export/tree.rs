@@ -48,6 +48,7 @@ pub async fn read(connection: &Connection, checkpoint: &Believed, start: u64) ->
         tree.push(&leaf);
         bar.inc(1);
     }
+    records.end().await?;
     bar.finish_and_clear();
     if tree.head() != checkpoint.head {
         let evidence = "these records do not lead to the signed root; chancery verify --server finds the first that \

@@ -35,7 +35,7 @@ pub async fn check(args: &VerifyArgs, trust: &Trust, last: Option<&Believed>) ->
     if let Some(Err(finding)) = last.map(|last| checkpoint.after(last)) {
         return Ok(Report { checkpoint: Some(checkpoint), ..Report::of(finding) });
     }
-    let oldest = records::oldest(&connection, &args.log).await?;
+    let oldest = records::oldest(&connection, &args.log, "verify").await?;
     let from = args.from.filter(|from| *from > 0).unwrap_or(oldest);
     if from >= checkpoint.head.size {
         let size = checkpoint.head.size;
@@ -94,7 +94,9 @@ async fn telling(
     told: &Told,
 ) -> Result<Option<Believed>, Failure> {
     for code in told.wanted() {
-        if let Some(at) = records::coded(connection, &checkpoint.log, code, checkpoint.head.size).await? {
+        if let Some(at) =
+            records::coded(connection, &checkpoint.log, code, checkpoint.head.size, "verify").await?
+        {
             let size = at.saturating_add(1);
             return proofs::covering(connection, &checkpoint.log, size, |note| trust.believe(note)).await;
         }

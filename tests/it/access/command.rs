@@ -147,3 +147,43 @@ fn a_wrong_file_is_told_with_its_place_and_ends_with_2() {
     }
     assert_eq!(run(chancery().args(["access", "/nowhere.toml"]), "").code, 2);
 }
+
+#[test]
+fn a_token_goes_to_this_machine_or_over_tls() {
+    for (server, code) in [
+        ("http://192.0.2.1:1", 2),
+        ("http://audit.example.org:1", 2),
+        ("http://127.0.0.1.example.org:1", 2),
+        ("http://127.0.0.1:1", 4),
+        ("http://[::1]:1", 4),
+        ("http://localhost:1", 4),
+    ] {
+        let ran = run(chancery().args(["count", "--server", server]).env("CHANCERY_TOKEN", "chy_canary"), "");
+        assert_eq!(ran.code, code, "{server}: {ran:?}");
+        assert_eq!(ran.err.contains("use https://"), code == 2, "{server}: {ran:?}");
+        assert!(!ran.err.contains("canary"), "{ran:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_said_without_its_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("file.toml");
+    for text in [
+        "\nstore = \"postgres://ann:canary@db/x",
+        "\nstores = \"postgres://ann:canary@db/x\"",
+        "\ndrain_seconds = \"postgres://ann:canary@db/x\"",
+        "\nchy_canary",
+        "\n[[token]] chy_canary",
+    ] {
+        fs::write(&path, text).expect("a file");
+        for ran in [
+            run(chancery().arg("access").arg(&path), ""),
+            run(chancery().args(["serve", "--config"]).arg(&path), ""),
+            run(chancery().args(["serve", "--access"]).arg(&path), ""),
+        ] {
+            assert!(ran.code == 2 && ran.err.contains("line 2, column "), "{text}: {ran:?}");
+            assert!(!ran.err.contains("canary") && !ran.out.contains("canary"), "{text}: {ran:?}");
+        }
+    }
+}

@@ -44,7 +44,7 @@ fn a_file_of_keys_is_read_again_when_the_server_is_told_to() {
         refused(&heard(&server, &remembered).await.expect_err("its key is gone"));
     });
     let told = "the token: the issuer has no key";
-    assert_eq!(causes(&server), [format!("{told} \"new\""), format!("{told} \"old\"")]);
+    assert_eq!(causes(&server, 2), [format!("{told} \"new\""), format!("{told} \"old\"")]);
 }
 
 #[test]

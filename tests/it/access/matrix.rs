@@ -37,6 +37,8 @@ logs = [\"main\"]
 
 /// Answers that are no refusal of the caller: what an all but empty request gets.
 const OK: (Code, &str) = (Code::Ok, "");
+/// Of reflection, which gives no reasons.
+const NO_QUESTION: (Code, &str) = (Code::InvalidArgument, "");
 const fn bad(reason: &'static str) -> (Code, &'static str) {
     (Code::InvalidArgument, reason)
 }
@@ -94,8 +96,8 @@ const TABLE: [Row; 24] = [
     row("/chancery.v1.RetentionService/ReleaseLegalHold", &["admin"], bad("INVALID_HOLD_ID"), true),
     row("/grpc.health.v1.Health/Check", &CALLERS, OK, false),
     row("/grpc.health.v1.Health/Watch", &CALLERS, OK, false),
-    row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", KNOWN, bad(""), false),
-    row("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", KNOWN, bad(""), false),
+    row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", KNOWN, NO_QUESTION, false),
+    row("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", KNOWN, NO_QUESTION, false),
 ];
 
 /// Calls a method with a message of which the first field is this text; what it is answered with first.

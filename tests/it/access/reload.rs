@@ -230,6 +230,25 @@ fn a_stream_ends_when_its_token_does() {
             super::refused(&heard(&server, &token).await.expect_err("it has ended"));
         }
     });
-    let causes = super::causes(&server);
+    let causes = super::causes(&server, 2);
     assert_eq!(causes, ["the token: it has expired", "the token has expired"]);
+}
+
+#[test]
+fn a_producer_with_other_rates_keeps_its_stream() {
+    let store = TestStore::new(Kind::Sqlite);
+    let lines = |rate: u64| {
+        let line =
+            format!("[producer.ann]\nlogs = [\"main\"]\nfamilies = [\"*\"]\nevents_per_second = {rate}\n");
+        access::file(&line, &["ann"])
+    };
+    let server = access::server(&store, &lines(50_000), "");
+    block_on(async {
+        let mut audit = server.audit().await;
+        let mut stream = Stream::with(&mut audit, |batches| by("ann", batches)).await.expect("a stream");
+        stream.answer().await.settings.expect("settings");
+        reload(&store, &server, &lines(60_000), 1).await;
+        stream.send(1, vec![events::hold("device-1")]).await;
+        while stream.answer().await.acked_through < 1 {}
+    });
 }

@@ -129,6 +129,31 @@ fn without_tls_only_this_machine_can_connect_unless_that_is_wanted() {
             .env("CHANCERY_INSECURE", "true"),
         "",
     );
+    // The environment undoes what the file says, as with every setting.
+    let file = store.folder.path().join("insecure.toml");
+    fs::write(&file, "insecure = true\nlisten = \"192.0.2.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n")
+        .expect("a file");
+    let from = |flag: &str, environment: &str| {
+        let mut command = chancery();
+        command.current_dir(store.folder.path()).args([
+            "serve",
+            "--store",
+            &store.url,
+            "--config",
+            path(&file),
+        ]);
+        command.args((!flag.is_empty()).then_some(flag));
+        if !environment.is_empty() {
+            command.env("CHANCERY_INSECURE", environment);
+        }
+        run(&mut command, "").code
+    };
+    // It starts up to its address, which is nobody's here.
+    for (flag, environment, code) in
+        [("", "", 1), ("", "false", 2), ("--insecure=false", "true", 2), ("--insecure", "false", 1)]
+    {
+        assert_eq!(from(flag, environment), code, "{flag} {environment}");
+    }
     // The address is nobody's here, which is found when it is bound.
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.err.contains("cannot listen on 192.0.2.1:0"), "{ran:?}");

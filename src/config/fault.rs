@@ -1,0 +1,56 @@
+//! What is wrong with a file, without what is in it: a password or a token may stand on the line, and what is said goes
+//! to a log. Callers: what reads TOML here.
+
+/// The message of a fault, with the line and the column where it is.
+pub(super) fn toml_fault(text: &str, error: &toml::de::Error) -> String {
+    let message = without_values(error.message());
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return message };
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|character| *character != '\n').count() + 1;
+    format!("line {line}, column {column}: {message}")
+}
+
+/// The message without the text that it quotes where a value is of another type: only what was expected is said.
+fn without_values(message: &str) -> String {
+    for found in ["invalid type: string \"", "invalid value: string \""] {
+        if let Some(rest) = message.strip_prefix(found) {
+            let expected = rest.rsplit_once("\", expected ").map_or("another", |(_, expected)| expected);
+            return format!("{} a text, expected {expected}", &found[..found.len() - " string \"".len()]);
+        }
+    }
+    message.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize, Debug)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        #[expect(dead_code, reason = "only read")]
+        seconds: Option<u64>,
+    }
+
+    #[test]
+    fn a_fault_says_where_and_nothing_of_the_line() {
+        let canary = "hunter2";
+        for (text, said) in [
+            (
+                format!("\nseconds = \"postgres://ann:{canary}@db\""),
+                "line 2, column 11: invalid type: a text, expected u64",
+            ),
+            (format!("seconds = \"{canary}\", expected {canary}\""), "line 1, column"),
+            (format!("store = \"postgres://ann:{canary}@db\""), "line 1, column 1: unknown field `store`"),
+            (format!("# \u{e4}\n\nchy_{canary}"), "line 3, column"),
+            (format!("store = \"postgres://ann:{canary}"), "line 1, column"),
+            (format!("store = postgres://ann:{canary}@db"), "line 1, column"),
+        ] {
+            let error = toml::from_str::<File>(&text).expect_err("a fault");
+            let fault = toml_fault(&text, &error);
+            assert!(fault.starts_with(said) && !fault.contains(canary), "{text}: {fault}");
+        }
+    }
+}
