@@ -171,7 +171,7 @@ impl Audit {
             });
         };
         // What the caller does not see is not there for it.
-        let seen = spliced::seen(event, &scope)?.ok_or_else(|| no_event(log, &what))?;
+        let seen = spliced::seen(event, scope)?.ok_or_else(|| no_event(log, &what))?;
         Ok((position, seen))
     }
 
