@@ -93,7 +93,7 @@ fn a_list_in_the_environment_or_the_file_is_taken_whole() {
             serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         entry["event_types"].as_u64().expect("a number")
     };
-    assert_eq!(types(serve(&store).args(["--config", "without.toml"])), 508);
+    assert_eq!(types(serve(&store).args(["--config", "without.toml"])), 510);
     assert_eq!(types(serve(&store).args(["--config", "with.toml"])), 512);
     let mut environment = serve(&store);
     environment.env("CHANCERY_CATALOG", "one.toml,two.toml");
