@@ -22,7 +22,7 @@ pub struct Stream {
 impl Stream {
     /// Opens a stream on a connection of its own.
     pub async fn open(server: &Server) -> Self {
-        Self::of(&mut server.audit().await, "anonymous").await.expect("a stream")
+        Self::with(&mut server.audit().await, Request::new).await.expect("a stream")
     }
 
     /// Opens a stream in the name of a producer.

@@ -51,7 +51,7 @@ fn calls_then_streams_end_with_the_age_of_their_connection() {
     block_on(async {
         let mut audit = server.audit().await;
         accept(&mut audit, atomic(vec![events::hold("first")])).await;
-        let mut stream = Stream::of(&mut audit, "anonymous").await.expect("a stream");
+        let mut stream = Stream::with(&mut audit, tonic::Request::new).await.expect("a stream");
         stream.answer().await.settings.expect("settings");
         // A stream that would never end, over a connection of the same age.
         let channel = server.channel().await;
