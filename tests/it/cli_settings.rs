@@ -99,7 +99,7 @@ fn a_list_in_the_environment_or_the_file_is_taken_whole() {
     environment.env("CHANCERY_CATALOG", "one.toml,two.toml");
     assert_eq!(types(environment.args(["--config", "without.toml"])), 512);
     // A flag replaces the file's list.
-    assert_eq!(types(serve(&store).args(["--config", "with.toml", "--catalog", "one.toml"])), 509);
+    assert_eq!(types(serve(&store).args(["--config", "with.toml", "--catalog", "one.toml"])), 511);
 }
 
 #[test]

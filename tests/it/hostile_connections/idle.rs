@@ -17,15 +17,10 @@ const OF_ADDRESS: usize = 1000;
 /// for reading and writing and the tables of header compression come on top.
 const MOST_KIB: u64 = 64;
 
-/// The variables of a caller who wants strangers to stay. There is no such setting.
-const WISHES: [&str; 3] = ["CHANCERY_STRANGER", "CHANCERY_STRANGER_SECONDS", "CHANCERY_CONNECTION_AGE"];
-
 #[test]
 fn ten_thousand_idle_connections_take_bounded_memory_and_end_after_half_a_minute() {
     let store = TestStore::new(KINDS[0]);
-    let wishes: Vec<_> = WISHES.iter().map(|name| format!("{name}=3600")).collect();
-    let wrapper: Vec<_> = std::iter::once("env").chain(wishes.iter().map(String::as_str)).collect();
-    let server = Server::start_under(&store, &wrapper, &["--max-connections", "12000"]);
+    let server = Server::start_with(&store, &["--max-connections", "12000"]);
     block_on(async {
         honest(&server, "before").await;
         // It calls now and then, over one connection that outlives all others.
