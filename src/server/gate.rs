@@ -86,7 +86,13 @@ where
                 if let (Access::Open, Some(peer)) = (authenticator.current().as_ref(), &peer) {
                     peer.vouch();
                 }
-                return inner.call(request).await;
+                // A probe may watch for ever, but not over one connection.
+                let address = peer.as_ref().map(|peer| peer.address);
+                let tenure = peer.map(|peer| Tenure::of_connection(peer.ends_at));
+                let tenure = tenure.filter(|_| rules::streams(method));
+                let denials = Denials { journal, caller: None, address, method };
+                let answer = inner.call(request).await?;
+                return Ok(answer.map(|body| tenure::over(body, tenure, denials, None)));
             }
             let address = peer.as_ref().map(|peer| peer.address);
             let certificate = peer.as_ref().and_then(|peer| peer.certificate.as_deref());

@@ -26,8 +26,8 @@ use crate::{
 
 /// What an answer's time depends on.
 pub struct Tenure {
-    access: watch::Receiver<Arc<Access>>,
-    caller: Arc<Caller>,
+    /// What the caller may do; `None` where nobody is asked who they are.
+    who: Option<(watch::Receiver<Arc<Access>>, Arc<Caller>)>,
     /// When the credential ends.
     expires: Option<Instant>,
     /// When the connection is old enough.
@@ -43,7 +43,12 @@ impl Tenure {
         aged: Option<Instant>,
     ) -> Self {
         let expires = left.and_then(|left| Instant::now().checked_add(left));
-        Self { access, caller, expires, aged }
+        Self { who: Some((access, caller)), expires, aged }
+    }
+
+    /// For an answer to anybody, which lasts as long as its connection.
+    pub const fn of_connection(aged: Instant) -> Self {
+        Self { who: None, expires: None, aged: Some(aged) }
     }
 
     /// Why it is over, if it is.
@@ -55,18 +60,18 @@ impl Tenure {
         if self.aged.is_some_and(|at| at <= now) {
             return Some(status::connection_aged());
         }
-        if self.access.has_changed().unwrap_or(false) {
-            let access = self.access.borrow_and_update();
-            if !access.still(&self.caller.identity, &self.caller.grants) {
-                return Some(status::access_changed());
-            }
+        if let Some((access, caller)) = &mut self.who
+            && access.has_changed().unwrap_or(false)
+            && !access.borrow_and_update().still(&caller.identity, &caller.grants)
+        {
+            return Some(status::access_changed());
         }
         None
     }
 
     /// Waits until it may be over.
     fn wakes(&self) -> Wakes {
-        let mut access = self.access.clone();
+        let mut access = self.who.as_ref().map(|(access, _)| access.clone());
         let at = self.expires.into_iter().chain(self.aged).min();
         Box::pin(async move {
             let time = async {
@@ -75,10 +80,16 @@ impl Tenure {
                     None => std::future::pending().await,
                 }
             };
+            let changed = async {
+                match &mut access {
+                    // Without a sender the server has ended.
+                    Some(access) => drop(access.changed().await),
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = time => {}
-                // Without a sender the server has ended.
-                _ = access.changed() => {}
+                () = changed => {}
             }
         })
     }
