@@ -79,7 +79,10 @@ fn a_client_without_a_certificate_that_is_trusted_now_is_refused() {
             };
             for reason in ["NO_CREDENTIAL", "CREDENTIAL_REFUSED"] {
                 let said = |event: &Event| event.attributes.iter().any(|each| each.value == reason);
+                let mut tries = 0;
                 while !query(&mut audit, request.clone()).await.events.iter().any(said) {
+                    tries += 1;
+                    assert!(tries < 600, "{reason} is never told");
                     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 }
             }
