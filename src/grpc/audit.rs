@@ -107,7 +107,11 @@ impl AuditService for AuditRpc {
             Ok((position, _)) => entry.with_number("position", *position),
             Err(error) => {
                 let entry = told::read_failed(&caller, &log, error);
-                let entry = entry.with("producer", &request.producer).with("event_id", &request.event_id);
+                // Only what is a name and an id: anything else could be anything.
+                let producer = Producer::parse(&request.producer);
+                let entry = entry.with("producer", producer.as_ref().map_or("", Producer::as_str));
+                let id = uuid::Uuid::try_parse(&request.event_id);
+                let entry = entry.with("event_id", id.map_or_else(|_| String::new(), |id| id.to_string()));
                 match request.position {
                     Some(position) => entry.with_number("position", position),
                     None => entry,
@@ -165,8 +169,9 @@ impl Audit {
         let event = self.store.event_at(log, position).await.map_err(|e| status::store(&e))?;
         let Some(event) = event else {
             let extent = self.store.extent(log).await.map_err(|e| status::store(&e))?;
-            // By its key it is asked for by who does not know whether it was ever there.
-            return Err(match !by_key && position < extent.oldest {
+            // Of what is gone nobody can tell any more whether a caller with a narrower scope saw it.
+            let tells = !by_key || scope.families().is_none();
+            return Err(match tells && position < extent.oldest {
                 true => status::position_pruned(extent.oldest),
                 false => no_event(log, &what),
             });
