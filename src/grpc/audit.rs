@@ -107,9 +107,7 @@ impl AuditService for AuditRpc {
             Ok((position, _)) => entry.with_number("position", *position),
             Err(error) => {
                 let entry = told::read_failed(&caller, &log, error);
-                // Only what is a name and an id: anything else could be anything.
-                let producer = Producer::parse(&request.producer);
-                let entry = entry.with("producer", producer.as_ref().map_or("", Producer::as_str));
+                // Only what is an id: anything else, a name too, could be anything.
                 let id = uuid::Uuid::try_parse(&request.event_id);
                 let entry = entry.with("event_id", id.map_or_else(|_| String::new(), |id| id.to_string()));
                 match request.position {
