@@ -143,39 +143,28 @@ pub enum Grants {
 impl Grants {
     /// Whether a role is there for some log.
     pub(super) fn has(&self, role: Role) -> bool {
-        match self {
-            Self::Everything => true,
-            Self::Listed { producer, readers, auditors, admins } => match role {
-                Role::Producer => producer.is_some(),
-                Role::Reader => !readers.is_empty(),
-                Role::Auditor => !auditors.is_empty(),
-                Role::Admin => !admins.is_empty(),
-            },
-        }
+        self.any(role, |_| true)
     }
 
     /// Whether a role is there for a log.
     pub(super) fn has_for(&self, role: Role, log: &LogName) -> bool {
-        match self {
-            Self::Everything => true,
-            Self::Listed { producer, readers, auditors, admins } => match role {
-                Role::Producer => producer.iter().any(|grant| grant.logs.hold(log)),
-                Role::Reader => readers.iter().any(|grant| grant.logs.hold(log)),
-                Role::Auditor => auditors.iter().any(|logs| logs.hold(log)),
-                Role::Admin => admins.iter().any(|logs| logs.hold(log)),
-            },
-        }
+        self.any(role, |logs| logs.hold(log))
     }
 
     /// Whether a role is there for every log but the self-audit.
     pub fn has_for_all(&self, role: Role) -> bool {
+        self.any(role, |logs| *logs == Logs::All)
+    }
+
+    /// Whether a role is there whose logs are like this.
+    fn any(&self, role: Role, mut like: impl FnMut(&Logs) -> bool) -> bool {
         match self {
             Self::Everything => true,
             Self::Listed { producer, readers, auditors, admins } => match role {
-                Role::Producer => producer.iter().any(|grant| grant.logs == Logs::All),
-                Role::Reader => readers.iter().any(|grant| grant.logs == Logs::All),
-                Role::Auditor => auditors.contains(&Logs::All),
-                Role::Admin => admins.contains(&Logs::All),
+                Role::Producer => producer.iter().any(|grant| like(&grant.logs)),
+                Role::Reader => readers.iter().any(|grant| like(&grant.logs)),
+                Role::Auditor => auditors.iter().any(like),
+                Role::Admin => admins.iter().any(like),
             },
         }
     }

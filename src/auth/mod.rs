@@ -9,7 +9,6 @@ mod certificate;
 pub mod jwt;
 pub mod rules;
 mod scope;
-mod shares;
 
 use std::{
     net::SocketAddr,
@@ -20,7 +19,6 @@ pub use access::{Access, Families, Grants, Holder, Logs, ProducerGrant, ReaderGr
 pub use authenticator::{Authenticator, Credentials, Refused, bearer};
 pub use certificate::{Certificate, Unreadable};
 pub use scope::Scope;
-pub use shares::{Share, Shares};
 
 use crate::event::{LogName, Producer};
 
@@ -98,8 +96,8 @@ pub struct Caller {
     /// Where from; `None` when the transport does not tell.
     pub address: Option<SocketAddr>,
     pub grants: Arc<Grants>,
-    /// Why the answer was cut off, when it was: a gRPC code, and a reason.
-    pub cut_off: OnceLock<(i32, &'static str)>,
+    /// Why the answer was cut off, when it was: the name of a gRPC code, and a reason.
+    pub cut_off: OnceLock<(&'static str, &'static str)>,
 }
 
 impl Caller {

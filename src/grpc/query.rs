@@ -17,8 +17,9 @@ use super::{
     status, told,
 };
 use crate::{
-    auth::{Caller, Credential, Scope, Share, Shares},
+    auth::{Caller, Credential, Scope},
     event::{LogName, timestamp},
+    ingest::shares::{Share, Shares},
     journal::Entry,
     proto::v1::{self, query_response::Payload},
     query::{

@@ -43,7 +43,6 @@ pub fn purpose(text: &str) -> Result<&str, Status> {
 }
 
 /// The refusals of the calls of one caller, who may be nobody.
-#[derive(Clone)]
 pub struct Denials {
     pub journal: Arc<Journal>,
     /// None: nobody.
@@ -85,9 +84,8 @@ impl Denials {
     /// The answer is cut off with this status.
     pub fn cut_off(&self, status: &Status) {
         if let Some(caller) = &self.caller {
-            let reason = status::query_failure(&reason(status)).unwrap_or("INTERNAL");
             // The first one counts.
-            let _ = caller.cut_off.set((status.code() as i32, reason));
+            let _ = caller.cut_off.set(failure(status));
         }
         self.status(status, None);
     }
@@ -97,6 +95,12 @@ impl Denials {
 fn reason(status: &Status) -> String {
     let details = status.get_error_details();
     details.error_info().map(|info| info.reason.clone()).unwrap_or_default()
+}
+
+/// Why an answer was cut off: the name of the code, and the stable reason.
+fn failure(status: &Status) -> (&'static str, &'static str) {
+    let reason = status::query_failure(&reason(status)).unwrap_or("INTERNAL");
+    (code_name(status.code() as i32), reason)
 }
 
 /// A read that was refused or failed, once it was known which log it was of.
@@ -111,19 +115,9 @@ pub struct Query {
     log: LogName,
     call: Uuid,
     sent: Sent,
-    ended: Ended,
+    /// One that follows is ended by its client, which is as well as by itself.
+    follows: bool,
     told: bool,
-}
-
-/// How a query has ended.
-#[derive(Clone, Copy)]
-enum Ended {
-    /// Not by itself. One that follows is ended by its client, which is as well.
-    Not {
-        follows: bool,
-    },
-    Well,
-    Failed(&'static str, &'static str),
 }
 
 impl Query {
@@ -139,7 +133,7 @@ impl Query {
         let call = journal.call();
         journal.record(started(Entry::query_started(&who(caller), caller.method, call, log, filter)));
         let (journal, caller, log) = (Arc::clone(journal), Arc::clone(caller), log.clone());
-        Self { journal, caller, log, call, sent: Sent::default(), ended: Ended::Not { follows }, told: false }
+        Self { journal, caller, log, call, sent: Sent::default(), follows, told: false }
     }
 
     /// An event goes out.
@@ -152,29 +146,20 @@ impl Query {
     /// It has come to its end, and has looked at so much.
     pub fn summary(&mut self, scanned: u64) {
         self.sent.scanned = scanned;
-        self.ended = Ended::Well;
-        self.tell();
+        self.tell(None);
     }
 
     /// It is cut off.
     pub fn failed(&mut self, status: &Status) {
-        let reason = status::query_failure(&reason(status)).unwrap_or("INTERNAL");
-        self.ended = Ended::Failed(code_name(status.code() as i32), reason);
-        self.tell();
+        self.tell(Some(failure(status)));
     }
 
     /// Tells of the end, once: with its last message, which is before the server may have ended.
-    fn tell(&mut self) {
+    fn tell(&mut self, error: Option<(&'static str, &'static str)>) {
         if std::mem::replace(&mut self.told, true) {
             return;
         }
         let (who, method) = (who(&self.caller), self.caller.method);
-        let error = match (self.ended, self.caller.cut_off.get()) {
-            (Ended::Failed(code, reason), _) => Some((code, reason)),
-            (Ended::Not { .. }, Some((code, reason))) => Some((code_name(*code), *reason)),
-            (Ended::Not { follows: false }, None) => Some((code_name(Code::Cancelled as i32), CLIENT_GONE)),
-            (Ended::Not { follows: true }, None) | (Ended::Well, _) => None,
-        };
         self.journal.record(match error {
             None => Entry::query_ended(&who, method, self.call, &self.log, self.sent),
             Some(error) => Entry::query_failed(&who, method, self.call, &self.log, self.sent, error),
@@ -184,6 +169,8 @@ impl Query {
 
 impl Drop for Query {
     fn drop(&mut self) {
-        self.tell();
+        let gone = || (!self.follows).then(|| (code_name(Code::Cancelled as i32), CLIENT_GONE));
+        let error = self.caller.cut_off.get().copied().or_else(gone);
+        self.tell(error);
     }
 }

@@ -14,6 +14,7 @@ pub mod own;
 pub mod producers;
 pub mod rate;
 pub mod sequencer;
+pub mod shares;
 pub mod silence;
 pub mod streams;
 mod task;

@@ -1,9 +1,9 @@
 //! How many append streams are open, and how many of them are one producer's. Callers: `grpc::append_stream`.
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::Arc;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::shares::{Share, Shares};
 use crate::event::Producer;
 
 /// Open append streams of one server. An idle one takes some 30 KiB with its share of the connection, so
@@ -13,19 +13,21 @@ pub const MAX_STREAMS: usize = 4096;
 pub const MAX_PRODUCER_STREAMS: usize = MAX_STREAMS / 4;
 
 /// The open streams.
-#[derive(Clone, Default)]
-pub struct Streams(Arc<Mutex<Counts>>);
+pub struct Streams {
+    room: Arc<Semaphore>,
+    of_producers: Shares,
+}
 
-#[derive(Default)]
-struct Counts {
-    all: usize,
-    of: HashMap<Producer, usize>,
+impl Default for Streams {
+    fn default() -> Self {
+        Self { room: Arc::new(Semaphore::new(MAX_STREAMS)), of_producers: Shares::new(MAX_PRODUCER_STREAMS) }
+    }
 }
 
 /// One open stream, counted until it is dropped.
 pub struct Open {
-    streams: Streams,
-    producer: Producer,
+    _share: Share,
+    _place: OwnedSemaphorePermit,
 }
 
 /// Which limit was reached.
@@ -41,32 +43,8 @@ impl Streams {
     /// # Errors
     /// The limit that was reached.
     pub fn open(&self, producer: &Producer) -> Result<Open, TooMany> {
-        let mut counts = self.counts();
-        if counts.of.get(producer).is_some_and(|open| *open >= MAX_PRODUCER_STREAMS) {
-            return Err(TooMany::OfProducer);
-        }
-        if counts.all >= MAX_STREAMS {
-            return Err(TooMany::Streams);
-        }
-        counts.all += 1;
-        *counts.of.entry(producer.clone()).or_default() += 1;
-        Ok(Open { streams: self.clone(), producer: producer.clone() })
-    }
-
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let mut counts = self.streams.counts();
-        counts.all -= 1;
-        if let Some(open) = counts.of.get_mut(&self.producer) {
-            *open -= 1;
-            if *open == 0 {
-                counts.of.remove(&self.producer);
-            }
-        }
+        let share = self.of_producers.take(producer).ok_or(TooMany::OfProducer)?;
+        let place = Arc::clone(&self.room).try_acquire_owned().map_err(|_| TooMany::Streams)?;
+        Ok(Open { _share: share, _place: place })
     }
 }

@@ -19,10 +19,11 @@ use super::{
 };
 use crate::{
     auth::{
-        Access, Authenticator, Caller, Credentials, Shares,
+        Access, Authenticator, Caller, Credentials,
         rules::{self, Rule},
     },
     grpc::{status, told::Denials},
+    ingest::shares::Shares,
     journal::Journal,
     telemetry::Metrics,
 };

@@ -20,8 +20,9 @@ use tokio::{
 use tonic::{Status, body::Body};
 
 use crate::{
-    auth::{Access, Caller, Share},
+    auth::{Access, Caller},
     grpc::{status, told::Denials},
+    ingest::shares::Share,
 };
 
 /// What an answer's time depends on.

@@ -1,5 +1,6 @@
 //! How many places of some kind each caller has taken, so that none takes all of them. How many there are in all is for
-//! others to bound. Callers: `server::gate` (calls), `grpc::query` (queries).
+//! others to bound. Callers: `streams`, `grpc::query` (queries), `server::gate`
+//! (calls).
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
