@@ -17,6 +17,7 @@ pub mod producers;
 pub mod scripted;
 pub mod server;
 pub mod signing;
+pub mod stalled;
 pub mod stream;
 pub mod terminal;
 pub mod trees;

@@ -79,6 +79,16 @@ fn streams_that_the_server_must_reset_end_their_connection() {
     });
 }
 
+/// Sends a thousand frames a thousand times, which the server does not take.
+async fn floods(raw: &mut Raw, flood: &[u8]) {
+    let mut sent = 0;
+    while sent < 1_000 && raw.send(flood).await {
+        sent += 1;
+    }
+    assert!(sent < 1_000, "a million frames were taken");
+    assert_eq!(raw.ended().await, ENHANCE_YOUR_CALM);
+}
+
 /// RUSTSEC-2024-0332: headers that never end, with something in every frame or nothing.
 #[test]
 fn headers_that_never_end_end_their_connection() {
@@ -87,12 +97,7 @@ fn headers_that_never_end_end_their_connection() {
             let mut raw = Raw::open(&server, &[]).await;
             assert!(raw.send(&frame(HEADERS, 0, 1, &call(APPEND))).await);
             let flood = frame(CONTINUATION, 0, 1, &piece).repeat(1_000);
-            let mut sent = 0;
-            while sent < 1_000 && raw.send(&flood).await {
-                sent += 1;
-            }
-            assert!(sent < 1_000, "a million frames were taken");
-            assert_eq!(raw.ended().await, ENHANCE_YOUR_CALM);
+            floods(&mut raw, &flood).await;
         }
     });
 }
@@ -104,12 +109,7 @@ fn empty_data_ends_its_connection() {
         let mut raw = Raw::open(&server, &[]).await;
         assert!(raw.send(&frame(HEADERS, END_HEADERS, 1, &call(APPEND))).await);
         let flood = frame(DATA, 0, 1, &[]).repeat(1_000);
-        let mut sent = 0;
-        while sent < 1_000 && raw.send(&flood).await {
-            sent += 1;
-        }
-        assert!(sent < 1_000, "a million frames were taken");
-        assert_eq!(raw.ended().await, ENHANCE_YOUR_CALM);
+        floods(&mut raw, &flood).await;
     });
 }
 

@@ -1,38 +1,15 @@
 //! Messages that begin and do not go on: they keep room for a while, of their own producer.
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chancery::proto::v1::QueryRequest;
-use http_body::Frame;
 use tokio::{task::JoinSet, time::sleep};
 use tonic::{Code, Status, body::Body};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tower::{Service as _, ServiceExt as _};
 
 use super::{Honest, bounded_memory};
-use crate::harness::{KINDS, TestStore, block_on, calls::Refusal, server::Server};
-
-/// The beginning of a message of 4 MiB, and then nothing for ever.
-struct Dribble(Option<Bytes>);
-
-impl http_body::Body for Dribble {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        match self.0.take() {
-            Some(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
-            None => Poll::Pending,
-        }
-    }
-}
+use crate::harness::{KINDS, TestStore, block_on, calls::Refusal, server::Server, stalled::Stalled};
 
 #[test]
 fn unfinished_messages_hold_room_for_a_while_and_nobody_elses() {
@@ -47,7 +24,7 @@ fn unfinished_messages_hold_room_for_a_while_and_nobody_elses() {
                 .header("content-type", "application/grpc")
                 .header("te", "trailers")
                 .header("x-chancery-producer", "dribble")
-                .body(Body::new(Dribble(Some(Bytes::from_static(&[0, 0, 0x40, 0, 0, 10])))))
+                .body(Body::new(Stalled::after(Bytes::from_static(&[0, 0, 0x40, 0, 0, 10]))))
                 .expect("a request");
             calls.push(tokio::spawn(async move {
                 let answer = channel.ready().await.expect("a connection").call(request).await;
@@ -99,7 +76,7 @@ fn what_holds_no_events_does_not_wait_behind_unfinished_messages() {
                 .header("content-type", "application/grpc")
                 .header("te", "trailers")
                 .header("x-chancery-producer", name)
-                .body(Body::new(Dribble(Some(Bytes::from_static(&[0, 0, 0x40, 0, 0, 10])))))
+                .body(Body::new(Stalled::after(Bytes::from_static(&[0, 0, 0x40, 0, 0, 10]))))
                 .expect("a request");
             calls.spawn(async move {
                 let answer = channel.ready().await.expect("a connection").call(request).await;

@@ -1,26 +1,22 @@
 //! What comes back over the wire, byte for byte, and calls that are cut off half-way.
 use std::{
-    pin::Pin,
     sync::{Arc, Mutex},
-    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http_body::Frame;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
 use tonic::{
-    Status,
     body::Body,
     transport::{Channel, Endpoint},
 };
 use tower::{Service as _, ServiceExt as _};
 
-use crate::harness::server::Server;
+use crate::harness::{server::Server, stalled::Stalled};
 
 /// A way to a server that remembers what the server sends.
 pub struct Tee {
@@ -68,24 +64,6 @@ impl Tee {
     }
 }
 
-/// The beginning of a body, and then nothing for ever.
-struct Beginning(Option<Bytes>);
-
-impl http_body::Body for Beginning {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        match self.0.take() {
-            Some(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
-            None => Poll::Pending,
-        }
-    }
-}
-
 /// Sends so many bytes of a message, and resets the call.
 pub async fn cut_off(server: &Server, rpc: &str, message: &[u8], bytes: usize) {
     let length = u32::try_from(message.len()).expect("a length");
@@ -93,7 +71,7 @@ pub async fn cut_off(server: &Server, rpc: &str, message: &[u8], bytes: usize) {
     let request = http::Request::post(format!("{}/chancery.v1.AuditService/{rpc}", server.url()))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
-        .body(Body::new(Beginning(Some(Bytes::copy_from_slice(&whole[..bytes.min(whole.len())])))))
+        .body(Body::new(Stalled::after(Bytes::copy_from_slice(&whole[..bytes.min(whole.len())]))))
         .expect("a request");
     let mut channel = server.channel().await;
     let call = channel.ready().await.expect("a connection").call(request);
