@@ -27,7 +27,7 @@ use crate::{
         token::{Bound, Cursor, TokenFault, Tokens},
     },
     store::{PageStart, StoredEvent},
-    telemetry::{Metrics, QueryThrottle},
+    telemetry::{LoadShed, Metrics},
 };
 
 /// Queries that one replica runs at a time. Each has three pages in memory at most, which all of them share 96 MiB
@@ -89,17 +89,17 @@ impl Place {
     /// As many run as may.
     pub fn take(audit: &Audit, caller: &Caller) -> Result<Self, Status> {
         let taken = audit.queries.take(caller).map_err(|limit| {
-            audit.metrics.query_throttled(QueryThrottle::too_many);
+            audit.metrics.calls.shed(LoadShed::queries);
             status::too_many_queries(limit)
         })?;
-        audit.metrics.open_queries(1);
+        audit.metrics.query.active(1);
         Ok(Self { metrics: Arc::clone(&audit.metrics), _taken: taken })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.metrics.open_queries(-1);
+        self.metrics.query.active(-1);
     }
 }
 
@@ -251,7 +251,7 @@ impl Messages {
             Part::Removed(removed) => Err(self.with_token(status::position_pruned(removed.oldest))),
             Part::Draining => Err(self.with_token(status::draining())),
             Part::Slow => {
-                self.metrics.query_throttled(QueryThrottle::slow_reader);
+                self.metrics.calls.shed(LoadShed::slow_query_reader);
                 Err(self.with_token(status::slow_query(query::SLOW)))
             }
         }
@@ -273,7 +273,7 @@ impl Stream for Messages {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
         Poll::Ready(ready!(self.letters.poll_next_unpin(context)).map(|letter| match letter {
             Letter::Event { event, head } => {
-                self.metrics.queried(1);
+                self.metrics.query.rows(1);
                 self.event(event, head)
             }
             Letter::Notice(part) => self.notice(part),

@@ -198,8 +198,8 @@ fn an_event_is_appended_once_the_catalog_knows_it() {
             assert_eq!(results(&again), [Duplicate]);
             assert_eq!(everything(&mut audit, "").await.len(), 3);
             let (_, metrics) = server.admin_get("/metrics").await;
-            assert!(metrics.contains("chancery_append_received_events_total 5\n"), "{metrics}");
-            assert!(metrics.contains("chancery_append_events_total{result=\"accepted\"} 2\n"), "{metrics}");
+            assert!(metrics.contains("chancery_ingest_received_events_total 5\n"), "{metrics}");
+            assert!(metrics.contains("chancery_ingest_events_total{result=\"accepted\"} 2\n"), "{metrics}");
         });
     }
 }

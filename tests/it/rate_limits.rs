@@ -64,7 +64,7 @@ fn every_call_pays_whatever_becomes_of_its_events() {
             // Another producer.
             accept(&mut audit, from_producer("other", atomic(batch(1000)))).await;
             let samples = metrics(&server).await;
-            assert_eq!(samples["chancery_append_throttled_total{cause=\"events_per_second\"}"], 3.0);
+            assert_eq!(samples["chancery_load_shed_total{cause=\"events_per_second\"}"], 3.0);
             let (received, by_result) = fates(&samples);
             assert_eq!(by_result.values().sum::<f64>(), received);
             assert_eq!(by_result["not_attempted"], 1000.0, "of both refused calls, not of the dry run");

@@ -162,8 +162,8 @@ pub async fn metrics(server: &Server) -> Vec<String> {
             let lines = text.lines().filter(|line| line.starts_with(name));
             lines.map(|line| line.rsplit(' ').next().expect("a value").parse::<u64>().expect("a count")).sum()
         };
-        received = sum("chancery_append_received_events_total");
-        fates = sum("chancery_append_events_total{");
+        received = sum("chancery_ingest_received_events_total");
+        fates = sum("chancery_ingest_events_total{");
         if received == fates {
             return Vec::new();
         }
