@@ -7,7 +7,10 @@ use std::{
 };
 
 use futures::{Stream, StreamExt as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use tonic::Status;
 
 use super::{
@@ -27,7 +30,7 @@ use crate::{
         token::{Bound, Cursor, TokenFault, Tokens},
     },
     store::{PageStart, StoredEvent},
-    telemetry::{LoadShed, Metrics},
+    telemetry::{Canceller, LoadShed, Metrics},
 };
 
 /// Queries that one replica runs at a time. Each has three pages in memory at most, which all of them share 96 MiB
@@ -166,6 +169,9 @@ fn begin(
         order,
         filter,
         metrics: Arc::clone(&audit.metrics),
+        caller: Arc::clone(caller),
+        began: Some(Instant::now()),
+        ended: false,
     })
 }
 
@@ -203,6 +209,20 @@ pub struct Messages {
     order: Order,
     filter: String,
     metrics: Arc<Metrics>,
+    caller: Arc<Caller>,
+    /// When the query began, until its first event.
+    began: Option<Instant>,
+    ended: bool,
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        if !self.ended {
+            // Whose access has ended is cut off, and does not go.
+            let by = self.caller.cut_off.get().map_or(Canceller::client, |_| Canceller::server);
+            self.metrics.query.cancelled(by);
+        }
+    }
 }
 
 impl Messages {
@@ -243,6 +263,7 @@ impl Messages {
             }
             Part::Summary(summary) => {
                 self.told.summary(summary.scanned);
+                self.ended = true;
                 let cursor = summary.cursor;
                 let filter = std::mem::take(&mut self.filter);
                 self.other(cursor, Payload::Summary(summary_message(summary, filter)))
@@ -260,6 +281,9 @@ impl Messages {
     /// How the query is cut off: it says where to continue, in the trailers.
     fn with_token(&mut self, mut status: Status) -> Status {
         self.told.failed(&status);
+        if !std::mem::replace(&mut self.ended, true) {
+            self.metrics.query.cancelled(Canceller::server);
+        }
         if let Some(token) = self.last.and_then(|last| self.tokens.issue(self.bound, last).parse().ok()) {
             status.metadata_mut().insert(RESUME_TOKEN, token);
         }
@@ -274,6 +298,9 @@ impl Stream for Messages {
         Poll::Ready(ready!(self.letters.poll_next_unpin(context)).map(|letter| match letter {
             Letter::Event { event, head } => {
                 self.metrics.query.rows(1);
+                if let Some(began) = self.began.take() {
+                    self.metrics.query.first_row(began.elapsed());
+                }
                 self.event(event, head)
             }
             Letter::Notice(part) => self.notice(part),

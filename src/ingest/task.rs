@@ -125,7 +125,7 @@ impl Sequencer {
 
     async fn commit(&mut self, group: Vec<Job>) {
         let (submissions, replies): (Vec<_>, Vec<_>) =
-            group.into_iter().map(|job| (job.submission, (job.reply, job._admission))).unzip();
+            group.into_iter().map(|job| (job.submission, (job.reply, job._held))).unzip();
         let answers = match self.settle(&submissions).await {
             Err(SubmitError::StoreBroken) if submissions.len() > 1 => {
                 // One submission that the store refuses must not take the others with it.
@@ -148,10 +148,10 @@ impl Sequencer {
         };
         // The callers hold them too, and free them outside of this task.
         drop(submissions);
-        for ((reply, admission), answer) in replies.into_iter().zip(answers) {
+        for ((reply, held), answer) in replies.into_iter().zip(answers) {
             // The caller may be gone; what it sent is stored all the same.
             let _ = reply.send(answer);
-            drop(admission);
+            drop(held);
         }
     }
 

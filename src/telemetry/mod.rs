@@ -20,7 +20,7 @@ use std::{io::IsTerminal as _, str::FromStr};
 pub use calls::LoadShed;
 pub use checkpoints::WitnessFailure;
 pub use connections::{ConnectionMetrics, Expires, Refused};
-pub use ingest::{Outcome, RefusedFor};
+pub use ingest::{IngestMetrics, Outcome, RefusedFor};
 pub use metrics::Metrics;
 pub use process::Signal;
 pub use producers::MOST_LABELS;
