@@ -217,3 +217,43 @@ impl IngestMetrics {
         self.sync.observe(sync.as_secs_f64());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    #[test]
+    fn an_ack_that_has_a_trace_is_an_example_of_its_bucket() {
+        let metrics = Metrics::default();
+        metrics.ingest.acked(Duration::from_micros(900), None);
+        metrics.ingest.acked(Duration::from_millis(3), Some("0af7651916cd43dd8448eb211c80319c".to_owned()));
+        let bucket = |text: &str, le: &str| {
+            let name = format!("chancery_ingest_ack_duration_seconds_bucket{{le=\"{le}\"}} ");
+            text.lines().find_map(|line| line.strip_prefix(&name).map(ToOwned::to_owned))
+        };
+        let text = metrics.open_metrics();
+        assert_eq!(bucket(&text, "0.001").as_deref(), Some("1"));
+        let example = "2 # {trace_id=\"0af7651916cd43dd8448eb211c80319c\"} 0.003";
+        assert_eq!(bucket(&text, "0.004").as_deref(), Some(example));
+        assert_eq!(bucket(&metrics.text(), "0.004").as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn far_off_times_speak_of_a_clock() {
+        let metrics = Metrics::default();
+        let (second, day) = (1_000_000, 86_400_000_000);
+        for (occurred, received) in [(0, 0), (5 * second, 0), (6 * second, 0), (0, day), (0, day + 1)] {
+            metrics.ingest.age(occurred, received);
+        }
+        let text = metrics.open_metrics();
+        for sample in [
+            "chancery_ingest_clock_skew_events_total{direction=\"ahead\"} 1",
+            "chancery_ingest_clock_skew_events_total{direction=\"behind\"} 1",
+            "chancery_ingest_event_age_seconds_count 5",
+            "chancery_ingest_event_age_seconds_sum 172800.000001",
+        ] {
+            assert!(text.lines().any(|line| line == sample), "{sample} in\n{text}");
+        }
+    }
+}

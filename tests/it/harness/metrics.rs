@@ -1,10 +1,16 @@
 //! The metrics of a running server.
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use regex::Regex;
+use tokio::time::sleep;
 
 use super::server::Server;
 
+/// How long calls whose clients are gone may take to end.
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
 /// What Prometheus sends.
 const PROMETHEUS: &str =
     "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
@@ -45,4 +51,39 @@ pub fn fates(samples: &BTreeMap<String, f64>) -> (f64, BTreeMap<&str, f64>) {
         (*value > 0.0).then_some((result, *value))
     });
     (received, by_result.collect())
+}
+
+/// The sum of the samples of a counter.
+fn sum(samples: &BTreeMap<String, f64>, name: &str) -> f64 {
+    samples.iter().filter(|(sample, _)| sample.split('{').next() == Some(name)).map(|(_, value)| value).sum()
+}
+
+/// What does not add up once nothing is on its way any more: every event that was received has met one fate, and every
+/// one that was not taken has a reason.
+pub async fn unconserved(server: &Server) -> Vec<String> {
+    let began = Instant::now();
+    loop {
+        let samples = metrics(server).await;
+        let (received, fates) = fates(&samples);
+        let met: f64 = fates.values().sum();
+        let refused = ["rejected", "quarantined", "conflict"].map(|fate| fates.get(fate).copied());
+        let refused: f64 = refused.into_iter().flatten().sum();
+        let reasons = sum(&samples, "chancery_ingest_rejected_events_total");
+        let mut wrong = Vec::new();
+        if received.to_bits() != met.to_bits() {
+            wrong.push(format!("{received} events were received, and {met} have met a fate: {fates:?}"));
+        }
+        if refused.to_bits() != reasons.to_bits() {
+            wrong.push(format!("{refused} events were refused, and {reasons} have a reason: {fates:?}"));
+        }
+        if wrong.is_empty() || began.elapsed() > ENDS_WITHIN {
+            return wrong;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Fails when something does not add up.
+pub async fn conserved(server: &Server) {
+    assert_eq!(unconserved(server).await, Vec::<String>::new());
 }

@@ -11,7 +11,7 @@ use crate::harness::{
     KINDS, TestStore, block_on,
     calls::{Audit, Refusal, from_producer},
     events,
-    metrics::metrics,
+    metrics::{conserved, metrics},
     server::Server,
     stream::Stream,
 };
@@ -105,6 +105,7 @@ fn streams_that_never_read_their_acks_take_bounded_memory_and_end() {
                     assert!(duplicate || answer.acked_through > acked, "an acked event was lost");
                 }
             }
+            conserved(&server).await;
         });
     }
 }
