@@ -10,6 +10,7 @@ use tokio::{
 use super::sequencers::Sequencers;
 use crate::{
     clock::Clock,
+    config::ServeConfig,
     ingest::Ingest,
     query::tails::Tails,
     store::{Connections, Figures, Measured, Store, StoreUrl},
@@ -27,14 +28,15 @@ pub(super) fn measured(store: Arc<dyn Store>, url: &StoreUrl, metrics: &Arc<Metr
 /// Tells what the process is, and whom to ask for what.
 pub(super) fn begin(
     metrics: &Metrics,
-    url: &StoreUrl,
+    config: &ServeConfig,
     clock: &dyn Clock,
     sequencers: &Sequencers,
     store: &Arc<dyn Store>,
     ingest: &Arc<Ingest>,
     tails: &Arc<Tails>,
 ) {
-    metrics.process.begin(clock.now_micros(), url.system());
+    metrics.process.begin(clock.now_micros(), config.store.system());
+    metrics.process.config(config.hash().to_owned());
     metrics.process.runtime("main", &Handle::current());
     metrics.process.runtime("sequencer", &sequencers.handle());
     // Both hold the metrics, which must not hold them.

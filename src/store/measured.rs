@@ -76,6 +76,7 @@ impl Meter {
             StoreError::KeyTaken => "key_taken",
             StoreError::TooSlow(_) => "too_slow",
             StoreError::Broken(_) => "broken",
+            StoreError::Schema(_) => "schema",
         }
     }
 }
