@@ -62,6 +62,7 @@ mod notification_aliases;
 mod order;
 mod own_events;
 mod partitions;
+mod poolers;
 mod producer_gaps;
 mod producer_logs;
 mod producers;
