@@ -67,6 +67,7 @@ mod notification_aliases;
 mod order;
 mod own_events;
 mod partitions;
+mod poolers;
 mod producer_gaps;
 mod producer_logs;
 mod producers;
