@@ -117,6 +117,14 @@ pub async fn migrate(args: MigrateArgs) -> Result<(), AppError> {
 /// Why the server could not start or did not end cleanly.
 pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let config = args.resolve()?;
+    let origins = config.origins.clone();
+    run(config).await.map_err(|error| match error {
+        AppError::Config(error) => AppError::Config(origins.explain(error)),
+        error => error,
+    })
+}
+
+async fn run(config: ServeConfig) -> Result<(), AppError> {
     telemetry::init(&config.log_level, config.log_format)
         .map_err(|reason| ConfigError { setting: "log_level", reason })?;
     process::protect();
