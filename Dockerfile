@@ -13,6 +13,7 @@
 #   docker buildx build --output type=oci,dest=chancery.tar,rewrite-timestamp=true \
 #     --build-arg BUILD_IMAGE=docker.io/library/rust:1.94-slim-bookworm@sha256:... \
 #     --build-arg RUN_IMAGE=gcr.io/distroless/cc-debian12:nonroot@sha256:... \
+#     --build-arg COMMIT="$(git rev-parse HEAD)" \
 #     --build-arg SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)" .
 #
 # The digests are those of the day: `docker buildx imagetools inspect IMAGE` tells them.
@@ -24,6 +25,8 @@ ARG RUN_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 FROM ${BUILD_IMAGE} AS build
 # The image has the C compiler that SQLite, TLS and the allocator are built with.
 ARG SOURCE_DATE_EPOCH=0
+# Told by chancery_build_info.
+ARG COMMIT=unknown
 WORKDIR /build
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY proto proto
@@ -33,7 +36,7 @@ COPY src src
 # The C parts are told the same; they put no time into what they build, because SOURCE_DATE_EPOCH is set.
 RUN RUSTFLAGS="--remap-path-prefix=/build=/chancery --remap-path-prefix=${CARGO_HOME:-/usr/local/cargo}=/cargo" \
     CFLAGS="-ffile-prefix-map=${CARGO_HOME:-/usr/local/cargo}=/cargo -ffile-prefix-map=/build=/chancery" \
-    CARGO_INCREMENTAL=0 SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH}" \
+    CARGO_INCREMENTAL=0 CHANCERY_COMMIT="${COMMIT}" SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH}" \
     cargo build --release --locked --bin chancery \
  && install -D target/release/chancery /out/usr/local/bin/chancery \
  && strip --strip-debug /out/usr/local/bin/chancery \

@@ -30,6 +30,7 @@ mod cli_settings;
 mod cli_terminal;
 mod cli_where;
 mod count_events;
+mod deploy;
 mod docs_configuration;
 mod docs_errors;
 mod docs_filter;
