@@ -3,6 +3,7 @@
 mod callers;
 pub mod ceiling;
 mod connections;
+mod figures;
 mod health;
 mod partition;
 mod process;
@@ -131,7 +132,8 @@ async fn run(config: ServeConfig) -> Result<(), AppError> {
     let catalog = Arc::new(catalog(&config)?);
     let access = config.access.read()?;
     let jwt = callers::jwt(config.jwt.clone()).await?;
-    let store = open(&config.store).await?;
+    let metrics = Arc::new(Metrics::default());
+    let store = figures::measured(open(&config.store).await?, &config.store, &metrics);
     let failed = |error| AppError::Store(config.store.clone(), error);
     partition::ensure(store.as_ref(), &config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -139,7 +141,6 @@ async fn run(config: ServeConfig) -> Result<(), AppError> {
     let proposed = [*clock.new_id().as_bytes(), *uuid::Uuid::from_u128(random()).as_bytes()].concat();
     let key = store.shared_value("resume_token_key", &proposed).await.map_err(failed)?;
 
-    let metrics = Arc::new(Metrics::default());
     let listening =
         connections::open(&config.connections, callers::certificates_only(&access, jwt.as_ref()), &metrics)?;
     let grpc = listen(config.listen)?;
@@ -162,6 +163,8 @@ async fn run(config: ServeConfig) -> Result<(), AppError> {
             tracing::error!(%error, "the self-audit is not written any more: start the server again");
         }
     });
+    let tails = Arc::default();
+    figures::begin(&metrics, &config, clock.as_ref(), &sequencers, &store, &ingest, &tails);
     let drain = CancellationToken::new();
     let (readers, calls) = (TaskTracker::new(), TaskTracker::new());
     let audit = Arc::new(Audit {
@@ -179,6 +182,8 @@ async fn run(config: ServeConfig) -> Result<(), AppError> {
             drain: drain.clone(),
             readers: readers.clone(),
             running: Arc::default(),
+            metrics: Arc::clone(&metrics),
+            tails: Arc::clone(&tails),
         },
         queries: Queries::default(),
         tokens: Tokens::new(&key),
@@ -203,6 +208,8 @@ async fn run(config: ServeConfig) -> Result<(), AppError> {
 
     let following = tokio::spawn(live.watch());
     let noticing = tokio::spawn(ingest::silence::watch(Arc::clone(&store), Arc::clone(&metrics)));
+
+    let refreshing = figures::refresh(Arc::clone(&store), Arc::clone(&metrics));
 
     let behind_stop = CancellationToken::new();
     let indexer = Indexer::new(Arc::clone(&store), Arc::clone(&metrics), index::Shape::DEFAULT);
@@ -274,6 +281,7 @@ async fn run(config: ServeConfig) -> Result<(), AppError> {
     }
     watching.abort();
     noticing.abort();
+    refreshing.abort();
     behind_stop.cancel();
     ready_sender.send_replace(false);
     health::report(&health, false, &halted).await;

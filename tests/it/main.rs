@@ -59,6 +59,7 @@ mod kill;
 mod large_pages;
 mod layering;
 mod many_logs;
+mod metrics;
 mod notification_aliases;
 mod order;
 mod own_events;
