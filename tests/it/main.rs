@@ -33,6 +33,7 @@ mod config_check;
 mod config_secrets;
 mod config_show;
 mod count_events;
+mod deploy;
 mod docs_configuration;
 mod docs_errors;
 mod docs_filter;
