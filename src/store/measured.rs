@@ -77,6 +77,8 @@ impl Meter {
             StoreError::TooSlow(_) => "too_slow",
             StoreError::Broken(_) => "broken",
             StoreError::Schema(_) => "schema",
+            StoreError::Pooled(_) => "pooled",
+            StoreError::NoSyncReplica(_) => "no_sync_replica",
         }
     }
 }
@@ -131,6 +133,7 @@ measured! {
     {
         migrate() -> ();
         ready() -> ();
+        confirm_by_replica() -> ();
         tree(log: &LogName) -> Frontier;
         heads(logs: &[LogName]) -> HashMap<LogName, u64>;
         page(request: &PageRequest<'_>) -> Rows;
