@@ -79,6 +79,7 @@ fn the_commands_are_the_known_ones_and_each_explains_itself() {
         "access",
         "config",
         "config show",
+        "config check",
         "config reference",
         "witness",
         "erase",

@@ -14,6 +14,8 @@ pub struct Setting {
     pub flag: String,
     pub variable: String,
     pub default: Option<String>,
+    pub unit: String,
+    pub is_list: bool,
 }
 
 impl Setting {
@@ -35,6 +37,8 @@ pub fn settings() -> Vec<Setting> {
             flag: word(row[0]).expect("a flag"),
             variable: word(row[1]).expect("a variable"),
             default: word(row[3]),
+            unit: row[4].to_owned(),
+            is_list: row[5].contains("may be repeated"),
         })
         .collect();
     assert!(settings.len() > 20, "{page}");
