@@ -79,6 +79,7 @@ fn the_commands_are_the_known_ones_and_each_explains_itself() {
         "access",
         "config",
         "config show",
+        "config check",
         "config reference",
         "witness",
         "erase",
@@ -125,6 +126,10 @@ fn serve_lists_every_setting_with_default_unit_and_environment() {
         ("signer-state", "FOLDER", Some("chancery-signer"), "not in the store"),
         ("witness", "URL=KEY", Some("none"), "may be repeated"),
         ("access", "FILE", Some("none"), "who may do what"),
+        ("min-free-disk", "BYTES", Some("268435456"), "Free bytes"),
+        ("require-sync-replica", "[=BOOL]", Some("false"), "synchronous standby"),
+        ("otlp-endpoint", "URL", Some("none"), "OTLP over gRPC"),
+        ("trace-ratio", "SHARE", Some("1"), "0 to 1"),
         ("events-per-second", "EVENTS", Some("none"), "Events per second"),
         ("bytes-per-second", "BYTES", Some("none"), "Bytes of append requests per second"),
     ];
