@@ -4,6 +4,7 @@ mod connections;
 mod metrics;
 mod producers;
 mod self_audit;
+mod spans;
 
 use std::{io::IsTerminal as _, str::FromStr};
 
@@ -12,6 +13,7 @@ pub use connections::{ConnectionMetrics, Expires, Refused};
 pub use metrics::{Metrics, Outcome, QueryThrottle, Throttle};
 pub use producers::MOST_LABELS;
 pub use self_audit::LostTo;
+pub use spans::{Call, CallSpan, Link, Span, carried, database, failed, group, trace_id, within};
 use tracing_subscriber::{
     EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
