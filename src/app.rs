@@ -9,6 +9,7 @@ mod process;
 mod sequencers;
 mod signals;
 mod signing;
+mod telling;
 mod witness;
 
 use connections::{bound, listen};
@@ -19,9 +20,10 @@ pub use witness::witness;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use signals::{Signal, Signals};
+use telling::Telling;
 use tokio::{
     sync::{Mutex, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::server::HealthReporter;
@@ -40,7 +42,7 @@ use crate::{
     retention::Keeper,
     server::{self, ServeError, admin},
     store::{self, Store, StoreError, StoreUrl},
-    telemetry::{self, Metrics},
+    telemetry::Metrics,
 };
 
 /// Between the moment health says NOT_SERVING and the moment the listener closes, so that load balancers
@@ -117,8 +119,14 @@ pub async fn migrate(args: MigrateArgs) -> Result<(), AppError> {
 /// Why the server could not start or did not end cleanly.
 pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let config = args.resolve()?;
-    telemetry::init(&config.log_level, config.log_format)
-        .map_err(|reason| ConfigError { setting: "log_level", reason })?;
+    let metrics = Arc::new(Metrics::default());
+    let telling = Telling::start(&config, &metrics)?;
+    let ended = run(config, metrics, &telling).await;
+    telling.finish_after(&ended).await;
+    ended
+}
+
+async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> Result<(), AppError> {
     process::protect();
     let catalog = Arc::new(catalog(&config)?);
     let access = config.access.read()?;
@@ -131,7 +139,6 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let proposed = [*clock.new_id().as_bytes(), *uuid::Uuid::from_u128(random()).as_bytes()].concat();
     let key = store.shared_value("resume_token_key", &proposed).await.map_err(failed)?;
 
-    let metrics = Arc::new(Metrics::default());
     let listening =
         connections::open(&config.connections, callers::certificates_only(&access, jwt.as_ref()), &metrics)?;
     let grpc = listen(config.listen)?;
@@ -160,7 +167,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         catalog: Arc::clone(&catalog),
         ingest: Arc::clone(&ingest),
         journal: Arc::clone(&journal),
-        producers: Allowances::new(config.rates, callers::rates(&access), tokio::time::Instant::now()),
+        producers: Allowances::new(config.rates, callers::rates(&access), Instant::now()),
         authenticator: Arc::new(Authenticator::new(access, jwt, Arc::new(SystemClock))),
         streams: Streams::default(),
         store: Arc::clone(&store),
@@ -261,6 +268,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         }
     }
     tracing::info!("draining");
+    let until = Instant::now() + config.drain;
     if let Some(certificates) = certificates {
         certificates.abort();
     }
@@ -297,7 +305,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     };
     let drained = tokio::select! {
         () = drained => true,
-        () = sleep(config.drain) => false,
+        () = sleep_until(until) => false,
         () = stop.end() => false,
     };
     journal.abandon();
@@ -305,6 +313,10 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         return Err(AppError::NotDrained);
     }
     tracing::info!("drained");
+    tokio::select! {
+        () = telling.finish(until.saturating_duration_since(Instant::now())) => {}
+        () = stop.end() => {}
+    }
     Ok(())
 }
 

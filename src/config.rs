@@ -8,6 +8,7 @@ mod jwt;
 mod limits;
 mod retention;
 mod signing;
+mod telemetry;
 mod tls;
 mod witness;
 
@@ -32,7 +33,7 @@ use crate::{
     ingest::rate::Rates,
     retention::policy::Policy,
     store::StoreUrl,
-    telemetry::LogFormat,
+    telemetry::{ExportSettings, LogFormat},
 };
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:50051";
@@ -125,6 +126,13 @@ pub struct ServeArgs {
     /// [default: none].
     #[arg(long, value_name = "BYTES", env = "CHANCERY_BYTES_PER_SECOND")]
     pub bytes_per_second: Option<u64>,
+    /// Receiver of traces, metrics and log lines over OTLP (gRPC): http://HOST:PORT or https://HOST:PORT. Without it
+    /// OTEL_EXPORTER_OTLP_ENDPOINT is heeded [default: none].
+    #[arg(long, value_name = "URL", env = "CHANCERY_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+    /// Share of the calls that are traced where their caller has not decided it, 0 to 1 [default: 1].
+    #[arg(long, value_name = "RATIO", env = "CHANCERY_TRACE_RATIO")]
+    pub trace_ratio: Option<f64>,
 }
 
 /// Flags of `chancery migrate`.
@@ -185,6 +193,8 @@ struct File {
     witness: Vec<String>,
     limits: limits::Table,
     access: Option<PathBuf>,
+    otlp_endpoint: Option<String>,
+    trace_ratio: Option<f64>,
     jwt: Option<jwt::Table>,
     retention: BTreeMap<String, retention::Table>,
 }
@@ -219,6 +229,8 @@ pub struct ServeConfig {
     pub jwt: Option<Jwt>,
     /// How long the events of logs are kept.
     pub retention: BTreeMap<LogName, Policy>,
+    /// None: nothing is exported.
+    pub export: Option<ExportSettings>,
 }
 
 /// Where it is said who may do what.
@@ -317,6 +329,10 @@ impl ServeArgs {
             access,
             jwt,
             retention: retention::policies(file.retention)?,
+            export: telemetry::read(
+                self.otlp_endpoint.or(file.otlp_endpoint),
+                self.trace_ratio.or(file.trace_ratio),
+            )?,
         })
     }
 }

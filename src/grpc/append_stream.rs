@@ -38,7 +38,7 @@ use crate::{
         sequencer::{Mode, Submission},
     },
     proto::v1,
-    telemetry::Throttle,
+    telemetry::{self, Throttle},
     tree::TreeHead,
 };
 
@@ -70,7 +70,7 @@ pub fn run(
     })?;
     let (outbox, answers) = outbox(open);
     let tracker = audit.readers.clone();
-    tracker.spawn(async move {
+    tracker.spawn(telemetry::carried(async move {
         let mut stream = Stream { audit, caller, log: None, last_batch: 0, received, outbox, admitted: None };
         let ended = stream.serve(inbound).await;
         let Stream { outbox, .. } = stream;
@@ -79,7 +79,7 @@ pub fn run(
             Err(Ended::With(error)) => outbox.end(Err(error)),
             Err(Ended::SlowReader) => outbox.cut(status::slow_reader(SLOW_READER)),
         }
-    });
+    }));
     Ok(answers)
 }
 

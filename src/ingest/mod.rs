@@ -36,7 +36,11 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    event::LogName, proof::recent::Recent, query::live::Live, store::Store, telemetry::Metrics,
+    event::LogName,
+    proof::recent::Recent,
+    query::live::Live,
+    store::Store,
+    telemetry::{Link, Metrics},
     tree::TreeHead,
 };
 
@@ -75,8 +79,25 @@ pub enum SubmitError {
     StoreBroken,
 }
 
+impl SubmitError {
+    /// Its kind, for spans.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Overloaded => "overloaded",
+            Self::OverShare => "over_share",
+            Self::Draining => "draining",
+            Self::TooManyLogs => "too_many_logs",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::Unknown => "commit_outcome_unknown",
+            Self::StoreBroken => "store_broken",
+        }
+    }
+}
+
 struct Job {
     submission: Arc<Submission>,
+    /// To the span of the call that waits for it.
+    call: Option<Link>,
     reply: oneshot::Sender<Result<Committed, SubmitError>>,
     /// Held until the reply is sent.
     _admission: Admission,
@@ -137,7 +158,12 @@ impl Ingest {
     ) -> Result<Committed, SubmitError> {
         let slot = timeout(ADMISSION_WAIT, self.slot(log)).await.map_err(|_| SubmitError::Overloaded)??;
         let (reply, answer) = oneshot::channel();
-        slot.send(Job { submission: Arc::clone(&submission), reply, _admission: admission.clone() });
+        slot.send(Job {
+            submission: Arc::clone(&submission),
+            call: Link::current(),
+            reply,
+            _admission: admission.clone(),
+        });
         // The task answers every job it takes; it only vanishes with the process.
         answer.await.unwrap_or(Err(SubmitError::Unknown))
     }

@@ -2,14 +2,18 @@
 use std::time::Duration;
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
+    encoding::{
+        EncodeLabelSet, EncodeLabelValue,
+        prometheus_protobuf::{self, prometheus_data_model::MetricFamily},
+        text::encode,
+    },
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
 use super::{
-    checkpoints::CheckpointMetrics, connections::ConnectionMetrics, producers::ProducerMetrics,
-    self_audit::SelfAuditMetrics,
+    checkpoints::CheckpointMetrics, connections::ConnectionMetrics, otlp::DroppedMetrics,
+    producers::ProducerMetrics, self_audit::SelfAuditMetrics,
 };
 
 /// What became of a submitted event. Received = the sum over all of them.
@@ -104,6 +108,8 @@ pub struct Metrics {
     pub producers: ProducerMetrics,
     /// Of the journal.
     pub self_audit: SelfAuditMetrics,
+    /// Of telemetry itself.
+    pub telemetry: DroppedMetrics,
 }
 
 impl Default for Metrics {
@@ -171,6 +177,7 @@ impl Default for Metrics {
         let checkpoints = CheckpointMetrics::new(&mut registry);
         let producers = ProducerMetrics::new(&mut registry);
         let self_audit = SelfAuditMetrics::new(&mut registry);
+        let telemetry = DroppedMetrics::new(&mut registry);
         Self {
             registry,
             received,
@@ -190,6 +197,7 @@ impl Default for Metrics {
             checkpoints,
             producers,
             self_audit,
+            telemetry,
         }
     }
 }
@@ -256,6 +264,12 @@ impl Metrics {
     /// Retention has removed so many positions.
     pub fn removed(&self, positions: u64) {
         self.removed.inc_by(positions);
+    }
+
+    /// What the exposition text holds, for programs.
+    pub(super) fn read(&self) -> Vec<MetricFamily> {
+        self.checkpoints.read();
+        prometheus_protobuf::encode(&self.registry).unwrap_or_default()
     }
 
     /// The exposition text.

@@ -1,7 +1,9 @@
-//! What the process tells of itself: the log on stderr, and the metrics that the admin port serves.
+//! What the process tells of itself: the log on stderr, the metrics that the admin port serves, and both of them with
+//! spans to a receiver of OTLP where there is one.
 mod checkpoints;
 mod connections;
 mod metrics;
+mod otlp;
 mod producers;
 mod self_audit;
 mod spans;
@@ -11,6 +13,7 @@ use std::{io::IsTerminal as _, str::FromStr};
 pub use checkpoints::WitnessFailure;
 pub use connections::{ConnectionMetrics, Expires, Refused};
 pub use metrics::{Metrics, Outcome, QueryThrottle, Throttle};
+pub use otlp::{ExportSettings, Exporter, FLUSH};
 pub use producers::MOST_LABELS;
 pub use self_audit::LostTo;
 pub use spans::{Call, CallSpan, Link, Span, carried, database, failed, group, trace_id, within};
@@ -39,11 +42,11 @@ impl FromStr for LogFormat {
     }
 }
 
-/// Sends log lines to stderr.
+/// Sends log lines to stderr, and to who exports them.
 ///
 /// # Errors
 /// The level is not a filter such as `info` or `chancery=debug`.
-pub fn init(level: &str, format: LogFormat) -> Result<(), String> {
+pub fn init(level: &str, format: LogFormat, exporter: Option<&Exporter>) -> Result<(), String> {
     // EnvFilter takes a mistyped level for the name of a module, and nothing would be logged.
     let is_level = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
     if !level.contains('[') && !level.split(',').all(is_level) {
@@ -52,7 +55,7 @@ pub fn init(level: &str, format: LogFormat) -> Result<(), String> {
         ));
     }
     let filter = EnvFilter::try_new(level).map_err(|error| format!("log level {level:?}: {error}"))?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(exporter.map(Exporter::layer));
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     // A second call (several servers in one test process) leaves the first subscriber in place.
     let _ = match format {

@@ -163,6 +163,11 @@ impl CallSpan {
         self.span.enter()
     }
 
+    /// Work in it.
+    pub async fn polled<F: Future>(&self, work: F) -> F::Output {
+        polled_in(&self.span.0, work).await
+    }
+
     /// The call has this status, by name; it may be one that is the server's fault.
     pub fn end(&mut self, status: &'static str, is_error: bool) {
         if !std::mem::replace(&mut self.ended, true) {

@@ -1,0 +1,72 @@
+//! A bounded queue between those who make telemetry and the thread that sends it. Called by: `telemetry::otlp`.
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::mpsc::{Receiver, Sender, channel},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::Signal;
+use crate::telemetry::Metrics;
+
+/// How long the first of a request waits for others. Whoever makes telemetry wakes the thread that sends it once in
+/// that time, not once for each.
+const GATHER: Duration = Duration::from_millis(200);
+/// Items of one request. Of spans 2 MiB at most, where each has all its links, and receivers take 4 MiB.
+const MOST_AT_A_TIME: usize = 512;
+
+/// A queue of so many items.
+pub(super) fn queue<T>(most: usize, signal: Signal, metrics: &Arc<Metrics>) -> (Queue<T>, Waiting<T>) {
+    let (sender, receiver) = channel(most);
+    (Queue { sender, signal, metrics: Arc::clone(metrics) }, Waiting(receiver))
+}
+
+/// The end where items go in.
+pub(super) struct Queue<T> {
+    sender: Sender<T>,
+    signal: Signal,
+    metrics: Arc<Metrics>,
+}
+
+impl<T> Queue<T> {
+    /// Never waits: an item without room is lost.
+    pub(super) fn put(&self, item: T) {
+        if self.sender.try_send(item).is_err() {
+            self.metrics.telemetry.lost(self.signal, 1);
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for Queue<T> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Queue").field("signal", &self.signal).finish_non_exhaustive()
+    }
+}
+
+/// The end where they come out.
+pub(super) struct Waiting<T>(Receiver<T>);
+
+impl<T> Waiting<T> {
+    /// The items of the next request; once stopped what is left of them, and then none.
+    pub(super) async fn next(&mut self, stop: &CancellationToken) -> Option<Vec<T>> {
+        let first = tokio::select! {
+            biased;
+            () = stop.cancelled() => self.0.try_recv().ok(),
+            first = self.0.recv() => first,
+        };
+        let mut items = vec![first?];
+        if self.0.len() + 1 < MOST_AT_A_TIME {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = sleep(GATHER) => {}
+            }
+        }
+        while items.len() < MOST_AT_A_TIME
+            && let Ok(item) = self.0.try_recv()
+        {
+            items.push(item);
+        }
+        Some(items)
+    }
+}
