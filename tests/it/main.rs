@@ -60,6 +60,7 @@ mod layering;
 mod many_logs;
 mod notification_aliases;
 mod order;
+mod otlp;
 mod own_events;
 mod partitions;
 mod producer_gaps;

@@ -12,7 +12,7 @@ use crate::telemetry::Metrics;
 
 /// How long the first of a request waits for others. Whoever makes telemetry wakes the thread that sends it once in
 /// that time, not once for each.
-const GATHER: Duration = Duration::from_millis(200);
+const GATHER: Duration = Duration::from_millis(100);
 /// Items of one request. Of spans 2 MiB at most, where each has all its links, and receivers take 4 MiB.
 const MOST_AT_A_TIME: usize = 512;
 

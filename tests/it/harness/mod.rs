@@ -14,6 +14,7 @@ pub mod log;
 pub mod metrics;
 pub mod postgres;
 pub mod producers;
+pub mod receiver;
 pub mod scripted;
 pub mod server;
 pub mod signing;
