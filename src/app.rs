@@ -119,6 +119,15 @@ pub async fn migrate(args: MigrateArgs) -> Result<(), AppError> {
 /// Why the server could not start or did not end cleanly.
 pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let config = args.resolve()?;
+    let origins = config.origins.clone();
+    told(config).await.map_err(|error| match error {
+        AppError::Config(error) => AppError::Config(origins.explain(error)),
+        error => error,
+    })
+}
+
+/// Runs with everything by which the process tells of itself, to its very end.
+async fn told(config: ServeConfig) -> Result<(), AppError> {
     let metrics = Arc::new(Metrics::default());
     let telling = Telling::start(&config, &metrics)?;
     let ended = run(config, metrics, &telling).await;

@@ -98,6 +98,7 @@ mod store_unusable;
 mod stored_bytes;
 mod tls;
 mod token_server_spellings;
+mod upgrades;
 mod validate_only;
 mod vendor_documents;
 mod verify_bundle;

@@ -1,4 +1,4 @@
-//! Reading from PostgreSQL: pages, counts, the schema check.
+//! Reading from PostgreSQL: pages and counts.
 use futures::TryStreamExt as _;
 use sqlx::{
     AssertSqlSafe, PgPool, Row as _,
@@ -11,20 +11,8 @@ use super::{
         CountRequest, Counted, GroupColumn, PageRequest, Rows, StoreError, StoredEvent, broken, from_sql,
         sql::{self, Bind, Statement},
     },
-    DIALECT, MIGRATOR, failed, within,
+    DIALECT, failed, within,
 };
-
-/// Checks that every migration this program knows is applied.
-pub async fn ready(pool: &PgPool) -> Result<(), StoreError> {
-    let applied: Vec<i64> = sqlx::query_scalar(include_str!("ready.sql")).fetch_all(pool).await.map_err(
-        |error| match failed(error) {
-            // The database answers, but not to this: it has no schema yet.
-            StoreError::Broken(_) => broken("the schema is missing; run `chancery migrate`"),
-            other => other,
-        },
-    )?;
-    super::super::schema_matches(&MIGRATOR, &applied)
-}
 
 /// One page of events.
 pub async fn page(pool: &PgPool, request: &PageRequest<'_>) -> Result<Rows, StoreError> {

@@ -10,6 +10,7 @@ mod producers;
 mod quarantine;
 mod read;
 mod retention;
+mod schema;
 mod tree;
 
 use std::{
@@ -23,7 +24,6 @@ use std::{
 use async_trait::async_trait;
 use sqlx::{
     ConnectOptions as _, Row as _, SqlitePool,
-    migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -36,8 +36,6 @@ use super::{
     sql::{Dialect, Lists},
 };
 use crate::tree::Frontier;
-
-static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
 pub(super) const DIALECT: Dialect =
     Dialect { find: "instr", lower: ("lower(", ")"), character: "char", lists: Lists::Json };
@@ -125,17 +123,15 @@ fn options(path: &Path) -> SqliteConnectOptions {
 impl Store for SqliteStore {
     async fn migrate(&self) -> Result<(), StoreError> {
         let mut connection = options(&self.path).connect().await.map_err(failed)?;
-        MIGRATOR
-            .run_direct(None, &mut connection, false)
-            .await
-            .map_err(|error| StoreError::Broken(error.into()))?;
+        schema::migrate(&mut connection).await?;
         let _turn = self.writer.lock().await;
         filling::fill(&mut connection).await?;
         sqlx::Connection::close(connection).await.map_err(failed)
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        read::ready(&self.sentinel).await
+        let mut connection = self.sentinel.acquire().await.map_err(failed)?;
+        schema::ready(&mut connection).await
     }
 
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError> {

@@ -17,6 +17,7 @@ mod site;
 mod stopped;
 mod storm;
 mod stream;
+mod upgrade;
 mod verifier;
 mod weak;
 

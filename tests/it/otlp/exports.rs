@@ -205,7 +205,8 @@ fn a_receiver_that_is_none_is_refused_with_its_setting() {
     let said = refused(&[], &["--otlp-endpoint", "localhost:4317"]);
     assert!(said.contains("setting otlp_endpoint: does not begin with http://"), "{said}");
     let said = refused(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x:4318/v1/traces")], &[]);
-    assert!(said.contains("OTEL_EXPORTER_OTLP_ENDPOINT: has a path"), "{said}");
+    assert!(said.contains("setting otlp_endpoint: has a path"), "{said}");
+    assert!(said.contains("(variable OTEL_EXPORTER_OTLP_ENDPOINT)"), "{said}");
     let said = refused(&[], &["--otlp-endpoint", "http://x:1", "--trace-ratio", "1.5"]);
     assert!(said.contains("setting trace_ratio: is not between 0 and 1"), "{said}");
     let headers = [("OTEL_EXPORTER_OTLP_HEADERS", "a=b,hunter2")];
