@@ -70,3 +70,23 @@ impl<T> Waiting<T> {
         Some(items)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_finds_no_room_is_counted_and_the_rest_comes_out_in_order() {
+        let metrics = Arc::new(Metrics::default());
+        let (queue, mut waiting) = queue(MOST_AT_A_TIME + 2, Signal::logs, &metrics);
+        for item in 0..MOST_AT_A_TIME + 5 {
+            queue.put(item);
+        }
+        assert!(metrics.text().contains("chancery_telemetry_dropped_total{signal=\"logs\"} 3\n"));
+        let stop = CancellationToken::new();
+        assert_eq!(waiting.next(&stop).await, Some((0..MOST_AT_A_TIME).collect()));
+        stop.cancel();
+        assert_eq!(waiting.next(&stop).await, Some(vec![MOST_AT_A_TIME, MOST_AT_A_TIME + 1]));
+        assert_eq!(waiting.next(&stop).await, None);
+    }
+}

@@ -20,7 +20,7 @@ use opentelemetry_proto::tonic::{
             metrics_service_server::{MetricsService, MetricsServiceServer},
         },
         trace::v1::{
-            ExportTraceServiceRequest, ExportTraceServiceResponse,
+            ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
             trace_service_server::{TraceService, TraceServiceServer},
         },
     },
@@ -28,7 +28,7 @@ use opentelemetry_proto::tonic::{
     logs::v1::LogRecord,
     metrics::v1::Metric,
     resource::v1::Resource,
-    trace::v1::Span,
+    trace::v1::{ResourceSpans, Span},
 };
 use prost::Message;
 use tokio::{net::TcpListener, time::sleep};
@@ -49,6 +49,8 @@ pub enum Mood {
     Hangs,
     /// It wants nothing from us.
     Refuses,
+    /// It takes what is sent, and none of what is in it.
+    Rejects,
 }
 
 /// What has arrived.
@@ -169,7 +171,7 @@ impl Receiver {
         &self,
         request: Request<M>,
         keep: impl FnOnce(&mut Received, M),
-    ) -> Result<(), Status> {
+    ) -> Result<bool, Status> {
         let (headers, _, message) = request.into_parts();
         self.received().raw.extend(message.encode_to_vec());
         self.received().headers.push(headers);
@@ -180,8 +182,11 @@ impl Receiver {
         if mood == Mood::Refuses as u8 {
             return Err(Status::permission_denied("not from you"));
         }
-        keep(&mut self.received(), message);
-        Ok(())
+        let takes = mood != Mood::Rejects as u8;
+        if takes {
+            keep(&mut self.received(), message);
+        }
+        Ok(takes)
     }
 }
 
@@ -201,8 +206,15 @@ impl TraceService for Receiver {
                 received.spans.extend(each.scope_spans.into_iter().flat_map(|scope| scope.spans));
             }
         };
-        self.take(request, keep).await?;
-        Ok(Response::new(Default::default()))
+        let spans =
+            |each: &ResourceSpans| each.scope_spans.iter().map(|scope| scope.spans.len()).sum::<usize>();
+        let all = request.get_ref().resource_spans.iter().map(spans).sum::<usize>();
+        let mut answer = ExportTraceServiceResponse::default();
+        if !self.take(request, keep).await? {
+            let rejected_spans = i64::try_from(all).expect("a number");
+            answer.partial_success = Some(ExportTracePartialSuccess { rejected_spans, ..Default::default() });
+        }
+        Ok(Response::new(answer))
     }
 }
 

@@ -79,6 +79,14 @@ fn an_append_is_a_span_of_its_callers_trace_and_its_commit_links_to_it() {
                 ("chancery.group.links_left_out", "0"),
             ];
             assert_eq!(attributes(&commit.attributes), pairs(&expected));
+
+            // What a caller may have the server carry has an end.
+            let mut request = traced(2, true, batch(vec![events::hold("device-1")]));
+            let long = format!("vendor={}", "x".repeat(600)).parse().expect("a header");
+            request.metadata_mut().insert("tracestate", long);
+            accept(&mut audit, request).await;
+            let call = receiver.until("the second call", |received| of_call(received, 2)).await;
+            assert_eq!(call.trace_state, "");
         });
     }
 }
