@@ -3,6 +3,7 @@
 mod callers;
 pub mod ceiling;
 mod connections;
+mod figures;
 mod health;
 mod partition;
 mod process;
@@ -140,7 +141,7 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
     let catalog = Arc::new(catalog(&config)?);
     let access = config.access.read()?;
     let jwt = callers::jwt(config.jwt.clone()).await?;
-    let store = open(&config.store).await?;
+    let store = figures::measured(open(&config.store).await?, &config.store, &metrics);
     let failed = |error| AppError::Store(config.store.clone(), error);
     partition::ensure(store.as_ref(), &config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -170,6 +171,8 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
             tracing::error!(%error, "the self-audit is not written any more: start the server again");
         }
     });
+    let tails = Arc::default();
+    figures::begin(&metrics, &config, clock.as_ref(), &sequencers, &store, &ingest, &tails);
     let drain = CancellationToken::new();
     let (readers, calls) = (TaskTracker::new(), TaskTracker::new());
     let audit = Arc::new(Audit {
@@ -187,6 +190,8 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
             drain: drain.clone(),
             readers: readers.clone(),
             running: Arc::default(),
+            metrics: Arc::clone(&metrics),
+            tails: Arc::clone(&tails),
         },
         queries: Queries::default(),
         tokens: Tokens::new(&key),
@@ -211,6 +216,8 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
 
     let following = tokio::spawn(live.watch());
     let noticing = tokio::spawn(ingest::silence::watch(Arc::clone(&store), Arc::clone(&metrics)));
+
+    let refreshing = figures::refresh(Arc::clone(&store), Arc::clone(&metrics));
 
     let behind_stop = CancellationToken::new();
     let indexer = Indexer::new(Arc::clone(&store), Arc::clone(&metrics), index::Shape::DEFAULT);
@@ -283,6 +290,7 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
     }
     watching.abort();
     noticing.abort();
+    refreshing.abort();
     behind_stop.cancel();
     ready_sender.send_replace(false);
     health::report(&health, false, &halted).await;

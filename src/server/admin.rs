@@ -3,11 +3,18 @@
 //! * `/livez`: the process runs. Never asks the database, so that an outage there restarts nothing.
 //! * `/readyz`: the store answers, has the right schema, and the server is not draining. Logs that are no longer
 //!   signed are named, but appends go on, so the answer is the same.
-//! * `/metrics`: the exposition text.
+//! * `/metrics`: the metrics, as OpenMetrics where the scraper says that it reads that, else in Prometheus's older text
+//!   format.
 use std::{future::Future, sync::Arc};
 
 use axum::{
-    Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse,
+    Router,
+    extract::State,
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+    },
+    response::IntoResponse,
     routing::get,
 };
 use tokio::{net::TcpListener, sync::watch};
@@ -16,6 +23,10 @@ use crate::{event::LogName, telemetry::Metrics};
 
 /// Logs that are named in one answer; the log and the metrics have the rest.
 const MOST_NAMED: usize = 16;
+
+/// The two forms of the metrics.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -61,6 +72,18 @@ fn of_halted(logs: &[LogName]) -> String {
     }
 }
 
-async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], admin.metrics.text())
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> impl IntoResponse {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    match accepted.flat_map(|accept| accept.split(',')).any(takes_open_metrics) {
+        true => ([(CONTENT_TYPE, OPEN_METRICS)], admin.metrics.open_metrics()),
+        false => ([(CONTENT_TYPE, TEXT)], admin.metrics.text()),
+    }
+}
+
+/// Whether one of the media types of an `Accept` header is OpenMetrics. What a scraper says is all it can read: there is
+/// no weighing, because nobody who names it wants the older format more.
+fn takes_open_metrics(media_type: &str) -> bool {
+    let mut parts = media_type.split(';').map(str::trim);
+    parts.next().is_some_and(|name| name.eq_ignore_ascii_case("application/openmetrics-text"))
+        && !parts.any(|parameter| parameter == "q=0")
 }

@@ -86,42 +86,8 @@ fn begin(request: &Request<Body>) -> Option<CallSpan> {
 /// Whether the span has ended, because there is a status.
 fn end(span: &mut CallSpan, headers: &HeaderMap) -> bool {
     let Some(status) = headers.get(Status::GRPC_STATUS) else { return false };
-    let code = Code::from_bytes(status.as_bytes());
-    // Of the others the caller is the cause, or what it asks for.
-    let is_error = matches!(
-        code,
-        Code::Unknown
-            | Code::DeadlineExceeded
-            | Code::Unimplemented
-            | Code::Internal
-            | Code::Unavailable
-            | Code::DataLoss
-    );
-    span.end(name(code), is_error);
+    span.end(Code::from_bytes(status.as_bytes()));
     true
-}
-
-/// The name of a status, as gRPC has it.
-const fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
 
 /// An answer that is still being sent, with the span of its call.

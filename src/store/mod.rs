@@ -7,9 +7,11 @@
 //! task: a write must never share a connection with a request that may be dropped half-way. Reads go
 //! through a pool, in short statements, never inside a long transaction.
 mod erase;
+mod figures;
 mod filling;
 mod index;
 mod index_steps;
+mod measured;
 mod postgres;
 mod producer_columns;
 mod producers;
@@ -31,7 +33,9 @@ use std::{
 
 use async_trait::async_trait;
 pub use erase::{ErasedEvent, Eraser, ErasureCounts, ErasureRequest, Erasures};
+pub use figures::{Connections, Figures, Measures};
 pub use index::{Behind, IndexReads, IndexWriter, Live, Moment, RollupRequest, Times};
+pub use measured::Measured;
 pub use producers::{
     Epoch, EpochKey, EpochRow, Gap, LastSeen, ProducerDelta, ProducerDetail, ProducerPage, ProducerRow,
     ProducerWrites, Run, StoredEpoch,
@@ -243,7 +247,7 @@ pub struct Quarantined {
 
 /// A database.
 #[async_trait]
-pub trait Store: IndexReads + Trees + Retention + Erasures {
+pub trait Store: IndexReads + Trees + Retention + Erasures + Measures {
     /// Brings the schema up to date, and fills in columns that came with it. Can be ended and begun again, and run by
     /// several programs at once. A newer schema that allows this program is left as it is.
     async fn migrate(&self) -> Result<(), StoreError>;

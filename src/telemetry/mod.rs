@@ -1,22 +1,37 @@
 //! What the process tells of itself: the log on stderr, the metrics that the admin port serves, and both of them with
 //! spans to a receiver of OTLP where there is one.
+mod asked;
+mod calls;
 mod checkpoints;
+mod chores;
+mod closed;
 mod connections;
+mod ingest;
 mod metrics;
 mod otlp;
+mod process;
 mod producers;
+mod query;
+mod register;
 mod self_audit;
 mod spans;
+mod storage;
+mod text;
 
 use std::{io::IsTerminal as _, str::FromStr};
 
+pub use calls::LoadShed;
 pub use checkpoints::WitnessFailure;
 pub use connections::{ConnectionMetrics, Expires, Refused};
-pub use metrics::{Metrics, Outcome, QueryThrottle, Throttle};
+pub use ingest::{IngestMetrics, Outcome, RefusedFor};
+pub use metrics::Metrics;
 pub use otlp::{ExportSettings, Exporter, FLUSH};
+pub use process::Signal;
 pub use producers::MOST_LABELS;
+pub use query::Canceller;
 pub use self_audit::LostTo;
-pub use spans::{Call, CallSpan, Link, Span, carried, database, failed, group, trace_id, within};
+pub use spans::{Call, CallSpan, Link, Span, carried, failed, group, statement, trace_id, within};
+pub use storage::WritesRefused;
 use tracing_subscriber::{
     EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };

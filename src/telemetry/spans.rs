@@ -1,9 +1,11 @@
-//! Spans: one for every call, one for every group of events that is committed, one for every statement of that. What
+//! Spans: one for every call, one for every group of events that is committed, and those of what a
+//! database does for either. What
 //! they say is listed in docs/telemetry.md; values of events are nowhere in them. They are made only when telemetry is
 //! exported ([`super::Exporter`]); without it nothing here does more than look whether it is.
 //!
 //! Spans are made with OpenTelemetry's own interface and not out of `tracing`'s spans: what is logged while one is open
-//! would otherwise become part of it. Called by: `server::trace`, `ingest`, and who goes on in another task.
+//! would otherwise become part of it. Called by: `server::trace`, `ingest`,
+//! `store`, and who goes on in another task.
 use std::{
     future::{Future, poll_fn},
     net::IpAddr,
@@ -21,6 +23,9 @@ use opentelemetry::{
     },
 };
 use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracer};
+use tonic::Code;
+
+use super::calls::{OTHER, is_server_error, status_name};
 
 /// Links of one group's span: 64 of some 100 bytes. A group has at most 1,024 batches.
 const MOST_LINKS: usize = 64;
@@ -65,7 +70,8 @@ impl Span {
         span.is_recording().then(|| Self(Context::new().with_span(span)))
     }
 
-    fn fail(&self, error: &'static str) {
+    /// What is done in it has failed.
+    pub fn fail(&self, error: &'static str) {
         fail(&self.0, error);
     }
 }
@@ -90,8 +96,8 @@ pub fn failed(error: &'static str) {
     }
 }
 
-/// Work in a span.
-pub async fn within<F: Future>(span: Option<Span>, work: F) -> F::Output {
+/// Work in a span, where there is one.
+pub async fn within<F: Future>(span: Option<&Span>, work: F) -> F::Output {
     match span {
         Some(span) => polled_in(&span.0, work).await,
         None => work.await,
@@ -144,7 +150,7 @@ impl CallSpan {
         let mut span = tracer.build_with_context(builder, &parent);
         if span.is_recording() {
             span.set_attribute(KeyValue::new("rpc.system.name", "grpc"));
-            span.set_attribute(KeyValue::new("rpc.method", call.method.unwrap_or("_OTHER")));
+            span.set_attribute(KeyValue::new("rpc.method", call.method.unwrap_or(OTHER)));
             if let Some((address, port)) = call.server.filter(|(address, _)| address.len() <= MOST_ADDRESS) {
                 span.set_attribute(KeyValue::new("server.address", address.to_owned()));
                 if let Some(port) = port {
@@ -168,14 +174,15 @@ impl CallSpan {
         polled_in(&self.span.0, work).await
     }
 
-    /// The call has this status, by name; it may be one that is the server's fault.
-    pub fn end(&mut self, status: &'static str, is_error: bool) {
+    /// The call has this status.
+    pub fn end(&mut self, code: Code) {
         if !std::mem::replace(&mut self.ended, true) {
-            self.span.0.span().set_attribute(KeyValue::new("rpc.status_code", status));
-            if is_error {
-                self.span.fail(status);
+            let (name, span) = (status_name(code), self.span.0.span());
+            span.set_attribute(KeyValue::new("rpc.status_code", name));
+            if is_server_error(code) {
+                self.span.fail(name);
             }
-            self.span.0.span().end();
+            span.end();
         }
     }
 }
@@ -183,7 +190,7 @@ impl CallSpan {
 impl Drop for CallSpan {
     fn drop(&mut self) {
         // A call without a status is one whose caller went away.
-        self.end("CANCELLED", false);
+        self.end(Code::Cancelled);
     }
 }
 
@@ -242,26 +249,12 @@ pub fn group(log: &str, mut links: Vec<Link>, batches: usize, events: usize) -> 
     Span::of(span)
 }
 
-/// A statement, or several, that the database is asked to do for the current span.
-///
-/// # Errors
-/// Those of the work.
-pub async fn database<T, E>(
-    system: &'static str,
-    operation: &'static str,
-    work: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    let span = current(|_| Context::current()).zip(TRACER.get()).and_then(|(parent, tracer)| {
-        let builder = tracer.span_builder(operation).with_kind(SpanKind::Client);
-        let mut span = tracer.build_with_context(builder, &parent);
-        span.set_attribute(KeyValue::new("db.system.name", system));
-        span.set_attribute(KeyValue::new("db.operation.name", operation));
-        Span::of(span)
-    });
-    let Some(span) = span else { return work.await };
-    let done = polled_in(&span.0, work).await;
-    if done.is_err() {
-        span.fail("_OTHER");
-    }
-    done
+/// The span of something that a database is asked to do for the current one.
+pub fn statement(system: &'static str, operation: &'static str) -> Option<Span> {
+    let (tracer, parent) = TRACER.get().zip(current(|_| Context::current()))?;
+    let builder = tracer.span_builder(operation).with_kind(SpanKind::Client);
+    let mut span = tracer.build_with_context(builder, &parent);
+    span.set_attribute(KeyValue::new("db.system.name", system));
+    span.set_attribute(KeyValue::new("db.operation.name", operation));
+    Span::of(span)
 }

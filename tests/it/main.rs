@@ -58,6 +58,7 @@ mod kill;
 mod large_pages;
 mod layering;
 mod many_logs;
+mod metrics;
 mod notification_aliases;
 mod order;
 mod otlp;

@@ -3,6 +3,7 @@
 mod append;
 mod copy;
 mod erase;
+mod figures;
 mod filling;
 mod index;
 mod index_write;

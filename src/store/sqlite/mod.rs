@@ -2,6 +2,7 @@
 //! is acked. One writer at a time; readers are never blocked by it.
 mod append;
 mod erase;
+mod figures;
 mod filling;
 mod index;
 mod index_write;

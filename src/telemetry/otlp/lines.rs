@@ -56,6 +56,6 @@ pub(super) async fn send(
             Ok(answer.partial_success.map_or(0, |partial| partial.rejected_log_records))
         };
         let request = ExportLogsServiceRequest { resource_logs };
-        outlet.send(request, lines.len() as u64, &PAUSES, export).await;
+        outlet.send(request, lines.len(), &PAUSES, export).await;
     }
 }

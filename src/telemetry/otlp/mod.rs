@@ -5,7 +5,6 @@
 //! telemetry; and the last of it can be sent while every other thread is at an end or stuck. What is logged in that
 //! thread is not sent, or it would tell of itself for ever. Called by: `app`.
 mod channel;
-mod dropped;
 mod figures;
 mod lines;
 mod outlet;
@@ -15,7 +14,6 @@ mod spans;
 
 use std::{sync::Arc, time::Duration};
 
-pub use dropped::{DroppedMetrics, Signal};
 use opentelemetry::{Context, KeyValue, trace::TracerProvider as _};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
@@ -35,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Subscriber;
 use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 
-use super::Metrics;
+use super::{Metrics, Signal};
 use crate::clock::Clock;
 
 /// How long the end of the process waits until everything is sent.

@@ -6,8 +6,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 
-use super::{ExportSettings, Signal};
-use crate::telemetry::Metrics;
+use super::ExportSettings;
+use crate::telemetry::{Metrics, Signal};
 
 /// How long one try may take.
 const TRY: Duration = Duration::from_secs(5);
@@ -81,7 +81,7 @@ impl Outlet {
     pub(super) async fn send<R: Clone>(
         &mut self,
         request: R,
-        items: u64,
+        items: usize,
         pauses: &[Duration],
         export: impl AsyncFn(Request<R>) -> Result<i64, Status>,
     ) {
@@ -90,7 +90,7 @@ impl Outlet {
             let message = self.settings.request(request.clone());
             let answer = match timeout(TRY, export(message)).await {
                 Ok(Ok(rejected)) => {
-                    self.metrics.telemetry.lost(self.signal, u64::try_from(rejected).unwrap_or_default());
+                    self.lost(usize::try_from(rejected).unwrap_or_default());
                     self.well();
                     return;
                 }
@@ -100,7 +100,7 @@ impl Outlet {
             self.ill(&answer);
             let pause = pauses.next().filter(|_| answer.passes() && !self.stop.is_cancelled());
             let Some(pause) = pause else {
-                self.metrics.telemetry.lost(self.signal, items);
+                self.lost(items);
                 return;
             };
             tokio::select! {
@@ -108,6 +108,10 @@ impl Outlet {
                 () = sleep(*pause) => {}
             }
         }
+    }
+
+    fn lost(&self, items: usize) {
+        self.metrics.process.telemetry_dropped(self.signal, items);
     }
 
     fn ill(&mut self, failure: &Failure) {
@@ -118,7 +122,7 @@ impl Outlet {
         self.told = Some(Instant::now());
         self.told_of_this = true;
         tracing::warn!(
-            signal = self.signal.name(),
+            signal = ?self.signal,
             reason = failure.why(),
             "telemetry cannot be sent; what finds no room is dropped"
         );
@@ -127,7 +131,7 @@ impl Outlet {
     fn well(&mut self) {
         self.failing = false;
         if std::mem::take(&mut self.told_of_this) {
-            tracing::info!(signal = self.signal.name(), "telemetry is sent again");
+            tracing::info!(signal = ?self.signal, "telemetry is sent again");
         }
     }
 }

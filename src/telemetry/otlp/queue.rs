@@ -7,8 +7,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Signal;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Signal};
 
 /// How long the first of a request waits for others. Whoever makes telemetry wakes the thread that sends it once in
 /// that time, not once for each.
@@ -33,7 +32,7 @@ impl<T> Queue<T> {
     /// Never waits: an item without room is lost.
     pub(super) fn put(&self, item: T) {
         if self.sender.try_send(item).is_err() {
-            self.metrics.telemetry.lost(self.signal, 1);
+            self.metrics.process.telemetry_dropped(self.signal, 1);
         }
     }
 }

@@ -85,7 +85,7 @@ pub(super) async fn send(
     let client = TraceServiceClient::new(channel);
     let stop = outlet.stop.clone();
     while let Some(spans) = waiting.next(&stop).await {
-        let items = spans.len() as u64;
+        let items = spans.len();
         let request =
             ExportTraceServiceRequest { resource_spans: group_spans_by_resource_and_scope(spans, resource) };
         let export = async |request| {

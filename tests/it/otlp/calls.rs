@@ -80,6 +80,19 @@ fn an_append_is_a_span_of_its_callers_trace_and_its_commit_links_to_it() {
             ];
             assert_eq!(attributes(&commit.attributes), pairs(&expected));
 
+            let system = if kind == Kind::Sqlite { "sqlite" } else { "postgresql" };
+            let done = receiver
+                .until("the statements", |received| {
+                    let done: Vec<_> = received.of_trace(&commit.trace_id).into_iter().cloned().collect();
+                    done.iter().any(|span| span.name == "append_commit").then_some(done)
+                })
+                .await;
+            for span in done.iter().filter(|span| span.span_id != commit.span_id) {
+                let expected = [("db.system.name", system), ("db.operation.name", &span.name)];
+                assert_eq!(attributes(&span.attributes), pairs(&expected));
+                assert_eq!((span.kind(), &span.parent_span_id), (SpanKind::Client, &commit.span_id));
+            }
+
             // What a caller may have the server carry has an end.
             let mut request = traced(2, true, batch(vec![events::hold("device-1")]));
             let long = format!("vendor={}", "x".repeat(600)).parse().expect("a header");

@@ -71,7 +71,11 @@ fn metrics_have_the_names_and_values_of_the_admin_port() {
             assert_eq!(server.wait(std::time::Duration::from_secs(30)).code(), Some(0), "{}", server.log());
             let received = receiver.received();
             let sent: BTreeSet<_> = received.metrics.iter().map(|metric| metric.name.clone()).collect();
-            assert_eq!(sent, names);
+            assert!(sent.is_subset(&names), "{sent:?} {names:?}");
+            // By then the store is closed.
+            let missing: Vec<_> =
+                names.difference(&sent).filter(|name| !name.starts_with("db_client_connection")).collect();
+            assert!(missing.is_empty(), "{missing:?}");
             let dropped = sum(&received, "chancery_telemetry_dropped_total");
             assert_eq!(dropped, Some(0.0));
             let named = |part: &str| -> Vec<&Metric> {
