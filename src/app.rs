@@ -12,6 +12,7 @@ mod replica;
 mod sequencers;
 mod signals;
 mod signing;
+mod telling;
 mod witness;
 
 pub use check::check;
@@ -23,9 +24,10 @@ pub use witness::witness;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use signals::{Signal, Signals};
+use telling::Telling;
 use tokio::{
     sync::{Mutex, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::server::HealthReporter;
@@ -44,7 +46,7 @@ use crate::{
     retention::Keeper,
     server::{self, ServeError, admin},
     store::{self, Store, StoreError, StoreUrl},
-    telemetry::{self, Metrics},
+    telemetry::Metrics,
 };
 
 /// Between the moment health says NOT_SERVING and the moment the listener closes, so that load balancers
@@ -130,17 +132,23 @@ pub async fn migrate(args: MigrateArgs) -> Result<(), AppError> {
 pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let config = args.resolve()?;
     let origins = config.origins.clone();
-    run(config).await.map_err(|error| error.explained(&origins))
+    told(config).await.map_err(|error| error.explained(&origins))
 }
 
-async fn run(config: ServeConfig) -> Result<(), AppError> {
-    telemetry::init(&config.log_level, config.log_format)
-        .map_err(|reason| ConfigError { setting: "log_level", reason })?;
+/// Runs with everything by which the process tells of itself, to its very end.
+async fn told(config: ServeConfig) -> Result<(), AppError> {
+    let metrics = Arc::new(Metrics::default());
+    let telling = Telling::start(&config, &metrics)?;
+    let ended = run(config, metrics, &telling).await;
+    telling.finish_after(&ended).await;
+    ended
+}
+
+async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> Result<(), AppError> {
     process::protect();
     let catalog = Arc::new(catalog(&config)?);
     let access = config.access.read()?;
     let jwt = callers::jwt(config.jwt.clone()).await?;
-    let metrics = Arc::new(Metrics::default());
     let store = figures::measured(open(&config.store).await?, &config.store, &metrics);
     let failed = |error| AppError::Store(config.store.clone(), error);
     if config.require_sync_replica {
@@ -182,7 +190,7 @@ async fn run(config: ServeConfig) -> Result<(), AppError> {
         catalog: Arc::clone(&catalog),
         ingest: Arc::clone(&ingest),
         journal: Arc::clone(&journal),
-        producers: Allowances::new(config.rates, callers::rates(&access), tokio::time::Instant::now()),
+        producers: Allowances::new(config.rates, callers::rates(&access), Instant::now()),
         authenticator: Arc::new(Authenticator::new(access, jwt, Arc::new(SystemClock))),
         streams: Streams::default(),
         store: Arc::clone(&store),
@@ -287,6 +295,7 @@ async fn run(config: ServeConfig) -> Result<(), AppError> {
         }
     }
     tracing::info!("draining");
+    let until = Instant::now() + config.drain;
     if let Some(certificates) = certificates {
         certificates.abort();
     }
@@ -324,7 +333,7 @@ async fn run(config: ServeConfig) -> Result<(), AppError> {
     };
     let drained = tokio::select! {
         () = drained => true,
-        () = sleep(config.drain) => false,
+        () = sleep_until(until) => false,
         () = stop.end() => false,
     };
     journal.abandon();
@@ -332,6 +341,10 @@ async fn run(config: ServeConfig) -> Result<(), AppError> {
         return Err(AppError::NotDrained);
     }
     tracing::info!("drained");
+    tokio::select! {
+        () = telling.finish(until.saturating_duration_since(Instant::now())) => {}
+        () = stop.end() => {}
+    }
     Ok(())
 }
 

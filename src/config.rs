@@ -11,7 +11,6 @@ mod jwt;
 mod layers;
 mod limits;
 mod origin;
-mod otlp;
 mod redact;
 mod reference;
 mod retention;
@@ -19,6 +18,7 @@ mod settings;
 mod show;
 mod signing;
 mod store;
+mod telemetry;
 mod tls;
 mod witness;
 
@@ -33,7 +33,6 @@ pub use access::check as check_access;
 pub use access_lines::{AccessLine, access_lines};
 pub use given::ServeArgs;
 pub use origin::{Origin, Origins};
-pub use otlp::Otlp;
 pub use reference::reference;
 use settings::Settings;
 pub use show::Secrets;
@@ -49,7 +48,7 @@ use crate::{
     ingest::rate::Rates,
     retention::policy::Policy,
     store::StoreUrl,
-    telemetry::LogFormat,
+    telemetry::{ExportSettings, LogFormat},
 };
 
 /// More than any disk that a SQLite file is on.
@@ -82,7 +81,7 @@ pub struct ServeConfig {
     /// Whether appends are refused while no synchronous standby confirms commits.
     pub require_sync_replica: bool,
     /// None: no telemetry is sent.
-    pub otlp: Option<Otlp>,
+    pub export: Option<ExportSettings>,
     /// Where each setting came from, for what is found wrong with it later.
     pub origins: Origins,
     hash: String,
@@ -139,7 +138,7 @@ impl ServeConfig {
     fn of(given: Settings, hash: String, origins: Origins) -> Result<Self, ConfigError> {
         let listen = address("listen", &given.listen)?;
         let connections = tls::read(&given, listen)?;
-        let otlp = otlp::read(&given)?;
+        let export = telemetry::read(given.otlp_endpoint.as_deref(), given.trace_ratio)?;
         let mut accept_unknown = BTreeSet::new();
         for family in given.accept_unknown {
             accept_unknown.insert(family.parse().map_err(|reason| error("accept_unknown", reason))?);
@@ -178,7 +177,7 @@ impl ServeConfig {
             retention: retention::policies(given.retention)?,
             min_free_disk: given.min_free_disk,
             require_sync_replica: given.require_sync_replica,
-            otlp,
+            export,
             origins,
             hash,
         })

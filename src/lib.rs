@@ -5,7 +5,7 @@
 //!
 //! 1. [`server::listener`] accepts the connection, within its limits, and [`server::tls`] shakes hands; the certificate
 //!    says who is at the other end.
-//! 2. The layers of [`server`]: a place among all calls, then the gate, which makes out who calls
+//! 2. The layers of [`server`]: a place among all calls, its span ([`telemetry`]), then the gate, which makes out who calls
 //!    ([`auth::Authenticator`]: certificate, signed token, token of the access file) and whether the method is for them
 //!    ([`auth::rules`]). A stream ends when that does.
 //! 3. `grpc::may` is asked for the log; a reader gets a [`auth::Scope`] with it, without which no query is made

@@ -28,7 +28,7 @@ pub async fn check(args: ServeArgs) -> Result<(), AppError> {
 
 async fn checked(config: ServeConfig) -> Result<(), AppError> {
     let wrong = |setting| move |reason: String| ConfigError { setting, reason };
-    telemetry::init(&config.log_level, config.log_format).map_err(wrong("log_level"))?;
+    telemetry::init(&config.log_level, config.log_format, None).map_err(wrong("log_level"))?;
     let catalog = catalog(&config)?;
     let access = config.access.read()?;
     let mut tokens = None;
@@ -86,9 +86,9 @@ async fn checked(config: ServeConfig) -> Result<(), AppError> {
         }
     }
     say("retention", format_args!("of {} logs", config.retention.len()));
-    match &config.otlp {
+    match &config.export {
         None => say("telemetry", "not sent"),
-        Some(otlp) => say("telemetry", format_args!("to {}", otlp.endpoint)),
+        Some(export) => say("telemetry", format_args!("to {}", export.endpoint())),
     }
     Ok(())
 }

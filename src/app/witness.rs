@@ -19,7 +19,7 @@ use crate::{
 /// Why it could not start.
 pub async fn witness(args: WitnessArgs) -> Result<(), AppError> {
     let config = args.resolve()?;
-    telemetry::init(&config.log_level, config.log_format)
+    telemetry::init(&config.log_level, config.log_format, None)
         .map_err(|reason| ConfigError { setting: "log_level", reason })?;
     let refused = |reason| ConfigError { setting: "state", reason };
     let folder = Folder::open(&config.state).map_err(refused)?;

@@ -10,13 +10,13 @@ use super::{
     origin::Origin,
     redact::{HIDDEN, redacted},
     settings::declared,
-    signing,
+    signing, telemetry,
 };
 
 /// Digits of a hash: as many as tell the settings of replicas apart.
 const HASH_DIGITS: usize = 16;
 /// What is a secret by itself, and given in variables only.
-const SECRET_VARIABLES: [&str; 2] = [signing::VARIABLE, "OTEL_EXPORTER_OTLP_HEADERS"];
+const SECRET_VARIABLES: [&str; 2] = [signing::VARIABLE, telemetry::HEADERS];
 
 /// How much is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -39,7 +39,7 @@ use crate::{
         sequencer::{Mode, Submission},
     },
     proto::v1,
-    telemetry::LoadShed,
+    telemetry::{self, LoadShed},
     tree::TreeHead,
 };
 
@@ -71,7 +71,7 @@ pub fn run(
     })?;
     let (outbox, answers) = outbox(open);
     let tracker = audit.readers.clone();
-    tracker.spawn(async move {
+    tracker.spawn(telemetry::carried(async move {
         let mut stream = Stream { audit, caller, log: None, last_batch: 0, received, outbox, admitted: None };
         let ended = stream.serve(inbound).await;
         let Stream { outbox, .. } = stream;
@@ -80,7 +80,7 @@ pub fn run(
             Err(Ended::With(error)) => outbox.end(Err(error)),
             Err(Ended::SlowReader) => outbox.cut(status::slow_reader(SLOW_READER)),
         }
-    });
+    }));
     Ok(answers)
 }
 

@@ -14,6 +14,7 @@ use crate::{
         predicate::{FilterFault, Predicate},
         scoped::Scoped,
     },
+    telemetry,
 };
 
 /// Who makes a call.
@@ -32,7 +33,7 @@ pub async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Status>> + Send + 'static,
 ) -> Result<T, Status> {
     // A panic is logged where it happens.
-    tokio::spawn(work).await.map_err(|_| status::internal())?
+    tokio::spawn(telemetry::carried(work)).await.map_err(|_| status::internal())?
 }
 
 /// A log that the caller may append to.

@@ -11,7 +11,7 @@ use crate::{
     catalog::rejection::Reason,
     ingest::sequencer::Entry,
     proto::v1::AppendResult,
-    telemetry::{Metrics, Outcome, RefusedFor},
+    telemetry::{self, Metrics, Outcome, RefusedFor},
 };
 
 /// The events of one batch; nothing is counted of a dry run, which becomes nothing. Those of a caller that went away
@@ -35,7 +35,7 @@ impl Tally {
     /// The outcome of what was queued of it is durable.
     pub(super) fn acked(&self) {
         if let Some(metrics) = &self.metrics {
-            metrics.ingest.acked(self.received.elapsed(), None);
+            metrics.ingest.acked(self.received.elapsed(), telemetry::trace_id());
         }
     }
 

@@ -42,7 +42,7 @@ use crate::{
     proof::recent::Recent,
     query::live::Live,
     store::{Connections, Store},
-    telemetry::Metrics,
+    telemetry::{Link, Metrics},
     tree::TreeHead,
 };
 
@@ -83,8 +83,26 @@ pub enum SubmitError {
     StoreBroken,
 }
 
+impl SubmitError {
+    /// Its kind, for spans.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Overloaded => "overloaded",
+            Self::OverShare => "over_share",
+            Self::Draining => "draining",
+            Self::TooManyLogs => "too_many_logs",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::NoSyncReplica => "no_sync_replica",
+            Self::Unknown => "commit_outcome_unknown",
+            Self::StoreBroken => "store_broken",
+        }
+    }
+}
+
 struct Job {
     submission: Arc<Submission>,
+    /// To the span of the call that waits for it.
+    call: Option<Link>,
     reply: oneshot::Sender<Result<Committed, SubmitError>>,
     /// Held until the reply is sent.
     _held: (Admission, Waiting),
@@ -154,7 +172,7 @@ impl Ingest {
         let slot = timeout(ADMISSION_WAIT, self.slot(log)).await.map_err(|_| SubmitError::Overloaded)??;
         let (reply, answer) = oneshot::channel();
         let held = (admission.clone(), self.backlog.wait(submission.entries.len()));
-        slot.send(Job { submission: Arc::clone(&submission), reply, _held: held });
+        slot.send(Job { submission: Arc::clone(&submission), call: Link::current(), reply, _held: held });
         // The task answers every job it takes; it only vanishes with the process.
         answer.await.unwrap_or(Err(SubmitError::Unknown))
     }

@@ -29,7 +29,7 @@ use crate::{
     proof::recent::Recent,
     query::live::{Commit, Live},
     store::{Appender, ProducerWrites, StoreError},
-    telemetry::Metrics,
+    telemetry::{self, Metrics},
     tree::{Frontier, TreeHead},
 };
 
@@ -119,14 +119,20 @@ impl Sequencer {
                 bytes += next.submission.bytes();
                 group.push(next);
             }
-            self.commit(group).await;
+            let calls = group.iter_mut().filter_map(|job| job.call.take()).collect();
+            let span = telemetry::group(self.log.as_str(), calls, group.len(), events);
+            telemetry::within(span.as_ref(), self.commit(group)).await;
         }
     }
 
     async fn commit(&mut self, group: Vec<Job>) {
         let (submissions, replies): (Vec<_>, Vec<_>) =
             group.into_iter().map(|job| (job.submission, (job.reply, job._held))).unzip();
-        let answers = match self.settle(&submissions).await {
+        let settled = self.settle(&submissions).await;
+        if let Err(error) = &settled {
+            telemetry::failed(error.name());
+        }
+        let answers = match settled {
             Err(SubmitError::StoreBroken) if submissions.len() > 1 => {
                 // One submission that the store refuses must not take the others with it.
                 let mut answers = Vec::with_capacity(submissions.len());

@@ -4,8 +4,9 @@
 //! here. The layers, from the outside in:
 //!
 //! 1. `calls`: outermost, so that a call without a place costs nothing more, and is measured all the same.
-//! 2. `gate`: nothing is done for nobody.
-//! 3. `intake`: before the services, because they see a message only when all of it is in memory.
+//! 2. `trace`: what is done for a call, and who is refused, is in its span.
+//! 3. `gate`: nothing is done for nobody.
+//! 4. `intake`: before the services, because they see a message only when all of it is in memory.
 pub mod admin;
 mod calls;
 pub mod codec;
@@ -16,6 +17,7 @@ pub mod listener;
 mod measured;
 mod tenure;
 pub mod tls;
+mod trace;
 
 use std::{sync::Arc, time::Duration};
 
@@ -105,6 +107,7 @@ pub async fn serve_grpc(
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .layer(calls::CallsLayer::new(Arc::clone(&audit.metrics)))
+        .layer(trace::TraceLayer)
         .layer(gate::GateLayer::new(
             Arc::clone(&audit.authenticator),
             Arc::clone(&audit.journal),

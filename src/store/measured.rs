@@ -27,7 +27,7 @@ use crate::{
         segment::Segment,
     },
     ingest::sequencer::{Head, Plan},
-    telemetry::{Metrics, WritesRefused},
+    telemetry::{self, Metrics, WritesRefused},
     tree::{Frontier, Hash},
 };
 
@@ -61,11 +61,15 @@ impl Meter {
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let mut running = Running { meter: self, operation, began: Instant::now(), error: Some("cancelled") };
-        let done = work.await;
+        let statement = telemetry::statement(self.system, operation);
+        let done = telemetry::within(statement.as_ref(), work).await;
         if operation == COMMIT && done.is_ok() {
             self.metrics.storage.writes_refused(WritesRefused::sync_replica, false);
         }
         running.error = done.as_ref().err().map(|error| running.meter.class(error));
+        if let Some((statement, error)) = statement.as_ref().zip(running.error) {
+            statement.fail(error);
+        }
         done
     }
 

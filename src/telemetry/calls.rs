@@ -39,7 +39,7 @@ closed! {
 }
 
 /// The method of a call to one that there is not.
-const OTHER: &str = "_OTHER";
+pub(super) const OTHER: &str = "_OTHER";
 /// The buckets that the conventions name.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
@@ -64,6 +64,11 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// The name of a status code.
+pub(super) const fn status_name(code: Code) -> &'static str {
+    CODES[code as usize]
+}
+
 /// The labels of OpenTelemetry's conventions for calls.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct Call {
@@ -75,7 +80,7 @@ struct Call {
 }
 
 /// Whether a status says that the server failed, by the same conventions.
-const fn is_server_error(code: Code) -> bool {
+pub(super) const fn is_server_error(code: Code) -> bool {
     matches!(
         code,
         Code::Unknown
@@ -114,7 +119,7 @@ impl CallMetrics {
 
     /// A call of a method, or of one that there is not, ended with a status.
     pub fn ended(&self, method: Option<&'static str>, code: Code, took: Duration) {
-        let name = CODES[code as usize];
+        let name = status_name(code);
         let labels = Call {
             rpc_system_name: "grpc",
             rpc_method: method.unwrap_or(OTHER),

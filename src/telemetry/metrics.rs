@@ -1,7 +1,10 @@
 //! Every metric of the process, a group a file. Labels come from closed sets only, but for producers, witnesses and the
 //! hash of the settings, which are bounded where they are told.
 use prometheus_client::{
-    encoding::text::{encode_eof, encode_registry},
+    encoding::{
+        prometheus_protobuf::{self, prometheus_data_model::MetricFamily},
+        text::{encode_eof, encode_registry},
+    },
     registry::Registry,
 };
 
@@ -60,6 +63,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// What the exposition holds, for programs.
+    pub(super) fn read(&self) -> Vec<MetricFamily> {
+        self.checkpoints.read();
+        let of = |registry| prometheus_protobuf::encode(registry).unwrap_or_default();
+        [of(&self.plain), of(&self.own)].concat()
+    }
+
     /// The exposition as OpenMetrics 1.0 text.
     pub fn open_metrics(&self) -> String {
         self.checkpoints.read();

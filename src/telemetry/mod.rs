@@ -1,4 +1,5 @@
-//! What the process tells of itself: the log on stderr, and the metrics that the admin port serves.
+//! What the process tells of itself: the log on stderr, the metrics that the admin port serves, and both of them with
+//! spans to a receiver of OTLP where there is one.
 mod asked;
 mod calls;
 mod checkpoints;
@@ -7,11 +8,13 @@ mod closed;
 mod connections;
 mod ingest;
 mod metrics;
+mod otlp;
 mod process;
 mod producers;
 mod query;
 mod register;
 mod self_audit;
+mod spans;
 mod storage;
 mod text;
 
@@ -22,10 +25,12 @@ pub use checkpoints::WitnessFailure;
 pub use connections::{ConnectionMetrics, Expires, Refused};
 pub use ingest::{IngestMetrics, Outcome, RefusedFor};
 pub use metrics::Metrics;
+pub use otlp::{ExportSettings, Exporter, FLUSH};
 pub use process::Signal;
 pub use producers::MOST_LABELS;
 pub use query::Canceller;
 pub use self_audit::LostTo;
+pub use spans::{Call, CallSpan, Link, Span, carried, failed, group, statement, trace_id, within};
 pub use storage::WritesRefused;
 use tracing_subscriber::{
     EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
@@ -52,11 +57,11 @@ impl FromStr for LogFormat {
     }
 }
 
-/// Sends log lines to stderr.
+/// Sends log lines to stderr, and to who exports them.
 ///
 /// # Errors
 /// The level is not a filter such as `info` or `chancery=debug`.
-pub fn init(level: &str, format: LogFormat) -> Result<(), String> {
+pub fn init(level: &str, format: LogFormat, exporter: Option<&Exporter>) -> Result<(), String> {
     // EnvFilter takes a mistyped level for the name of a module, and nothing would be logged.
     let is_level = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
     if !level.contains('[') && !level.split(',').all(is_level) {
@@ -65,7 +70,7 @@ pub fn init(level: &str, format: LogFormat) -> Result<(), String> {
         ));
     }
     let filter = EnvFilter::try_new(level).map_err(|error| format!("log level {level:?}: {error}"))?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(exporter.map(Exporter::layer));
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     // A second call (several servers in one test process) leaves the first subscriber in place.
     let _ = match format {

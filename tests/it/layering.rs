@@ -272,6 +272,11 @@ fn signatures_are_made_and_checked_in_one_place() {
     });
 }
 
+#[test]
+fn telemetry_is_made_and_sent_in_one_place() {
+    nowhere(r"\bopentelemetry", "OpenTelemetry outside of src/telemetry", |source| source.is_in("telemetry"));
+}
+
 /// The errors of the server. The command line makes a few for itself, which never go on a wire.
 #[test]
 fn errors_of_the_server_are_made_in_one_place() {

@@ -66,6 +66,7 @@ mod many_logs;
 mod metrics;
 mod notification_aliases;
 mod order;
+mod otlp;
 mod own_events;
 mod partitions;
 mod poolers;

@@ -16,6 +16,7 @@ pub mod pooler;
 pub mod postgres;
 pub mod previous;
 pub mod producers;
+pub mod receiver;
 pub mod scripted;
 pub mod server;
 pub mod signing;

@@ -22,7 +22,7 @@ use super::{
 pub fn chancery() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chancery"));
     for (name, _) in std::env::vars() {
-        if name.starts_with("CHANCERY_") {
+        if name.starts_with("CHANCERY_") || name.starts_with("OTEL_") {
             command.env_remove(name);
         }
     }
