@@ -58,6 +58,13 @@ fn exported() -> Vec<String> {
     let witness = Witness::key_of(folder.path(), "witness.example.com/w1");
     let stores = KINDS.map(TestStore::new);
     let witnessed = format!("http://127.0.0.1:1={witness}");
+    // With a log there are partitions to be told of at the start.
+    block_on(async {
+        for store in &stores {
+            let server = Server::start(store);
+            append(&mut server.audit().await, atomic(vec![events::hold("before")])).await;
+        }
+    });
     let mut servers: Vec<_> = stores.iter().map(|store| signing(store, &["--witness", &witnessed])).collect();
     let (certificate, key) = Authority::new().server(&["localhost"]).write(folder.path(), "server");
     let [certificate, key] = [&certificate, &key].map(|path| path.to_str().expect("UTF-8"));
