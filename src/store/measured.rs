@@ -27,9 +27,12 @@ use crate::{
         segment::Segment,
     },
     ingest::sequencer::{Head, Plan},
-    telemetry::Metrics,
+    telemetry::{Metrics, WritesRefused},
     tree::{Frontier, Hash},
 };
+
+/// What shows that appends are taken again.
+const COMMIT: &str = "append_commit";
 
 /// A store, or a connection of it, with its meter.
 pub struct Measured<T> {
@@ -59,6 +62,9 @@ impl Meter {
     ) -> Result<T, StoreError> {
         let mut running = Running { meter: self, operation, began: Instant::now(), error: Some("cancelled") };
         let done = work.await;
+        if operation == COMMIT && done.is_ok() {
+            self.metrics.storage.writes_refused(WritesRefused::sync_replica, false);
+        }
         running.error = done.as_ref().err().map(|error| running.meter.class(error));
         done
     }
@@ -77,8 +83,11 @@ impl Meter {
             StoreError::TooSlow(_) => "too_slow",
             StoreError::Broken(_) => "broken",
             StoreError::Schema(_) => "schema",
+            StoreError::NoSyncReplica(_) => {
+                self.metrics.storage.writes_refused(WritesRefused::sync_replica, true);
+                "no_sync_replica"
+            }
             StoreError::Pooled(_) => "pooled",
-            StoreError::NoSyncReplica(_) => "no_sync_replica",
         }
     }
 }
@@ -133,7 +142,6 @@ measured! {
     {
         migrate() -> ();
         ready() -> ();
-        confirm_by_replica() -> ();
         tree(log: &LogName) -> Frontier;
         heads(logs: &[LogName]) -> HashMap<LogName, u64>;
         page(request: &PageRequest<'_>) -> Rows;

@@ -57,6 +57,11 @@ fn exported() -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     let witness = Witness::key_of(folder.path(), "witness.example.com/w1");
     let stores = KINDS.map(TestStore::new);
+    for store in &stores {
+        // So that there is a log when the store is first asked for its figures.
+        let first = Server::start(store);
+        block_on(async { accept(&mut first.audit().await, atomic(vec![events::hold("first")])).await });
+    }
     let witnessed = format!("http://127.0.0.1:1={witness}");
     // With a log there are partitions to be told of at the start.
     block_on(async {
