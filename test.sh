@@ -296,11 +296,14 @@ build_previous() {
     fail "the commit of release $version is not in this clone: git fetch --unshallow, or git fetch origin $commit"
   rm -rf "$folder"
   mkdir -p "$folder/source"
-  git archive "$commit" | tar -x -C "$folder/source"
+  # `step` looks at the end only: nothing here ends the script by itself.
+  git archive "$commit" | tar -x -C "$folder/source" || return 1
   mkdir -p "$folder/source/tests/none"
   echo 'fn main() {}' >"$folder/source/tests/none/main.rs"
-  (cd "$folder/source" && CARGO_TARGET_DIR=$TARGET cargo build --locked --bin chancery --test none)
-  mv "$TARGET/debug/chancery" "$folder/chancery"
+  # It may want crates that this release does not.
+  (cd "$folder/source" && CARGO_NET_OFFLINE=false CARGO_TARGET_DIR=$TARGET \
+    cargo build --locked --bin chancery --test none) || return 1
+  mv "$TARGET/debug/chancery" "$folder/chancery" || return 1
   rm -rf "$folder/source"
   echo "$commit" >"$folder/commit"
 }
