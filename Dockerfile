@@ -30,6 +30,7 @@ ARG COMMIT=unknown
 WORKDIR /build
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY proto proto
+COPY examples examples
 COPY migrations migrations
 COPY src src
 # Paths of this stage would otherwise be in panics and in the debug information, and differ with CARGO_HOME.

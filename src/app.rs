@@ -8,6 +8,7 @@ mod figures;
 mod health;
 mod partition;
 mod process;
+mod replica;
 mod sequencers;
 mod signals;
 mod signing;
@@ -142,6 +143,9 @@ async fn run(config: ServeConfig) -> Result<(), AppError> {
     let metrics = Arc::new(Metrics::default());
     let store = figures::measured(open(&config.store).await?, &config.store, &metrics);
     let failed = |error| AppError::Store(config.store.clone(), error);
+    if config.require_sync_replica {
+        replica::require(&store, &metrics).await;
+    }
     partition::ensure(store.as_ref(), &config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // The stored key wins, so every replica and every restart has the same.

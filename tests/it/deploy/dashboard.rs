@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, process::Command};
 use serde_json::{Value, json};
 
 use super::{
-    alerts::unheard_of,
+    alerts::{unheard_of, unheard_of_labels},
     render::{list, production},
 };
 use crate::documents::tool;
@@ -66,6 +66,7 @@ fn every_query_parses_and_asks_for_what_is_exported() {
         let query = query.replace("$__rate_interval", "5m").replace("$namespace", "a").replace("$job", "b");
         assert!(!query.contains('$'), "{title}: {query}");
         assert_eq!(unheard_of(&query), BTreeSet::new(), "{title}");
+        assert_eq!(unheard_of_labels(&query), BTreeSet::new(), "{title}");
         rules.push(json!({"record": format!("query:{}", rules.len()), "expr": query}));
     }
     let file = tempfile::NamedTempFile::with_suffix(".yml").expect("a file");

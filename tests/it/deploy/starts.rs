@@ -63,7 +63,7 @@ fn production_serves_over_mutual_tls_by_its_access_file_and_is_signed_by_the_sig
         fs::create_dir_all(secrets.join(each)).expect("a folder");
     }
     let [servers, clients] = [Authority::new(), Authority::new()];
-    servers.server(&["localhost"]).write(&secrets.join("tls"), "tls");
+    servers.server(&["127.0.0.1"]).write(&secrets.join("tls"), "tls");
     fs::write(secrets.join("clients/ca.crt"), clients.pem()).expect("a file");
     let deployment = rendered.named("Deployment", "chancery");
     let server = start(rendered, deployment, &store, folder.path());
