@@ -163,7 +163,7 @@ fn closed(name: &str, label: &str, values: &BTreeSet<String>, page: &str) {
             // Bounded by how many there are.
             "le" | "producer" | "witness" | "version" | "commit" => true,
             "hash" => {
-                !value.is_empty() && value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+                values.len() <= 3 && !value.is_empty() && value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
             }
             "rpc_method" => methods.contains(&value.as_str()) || value == "_OTHER",
             "rpc_status_code" => codes.contains(value),
