@@ -125,6 +125,8 @@ fn serve_lists_every_setting_with_default_unit_and_environment() {
         ("signer-state", "FOLDER", Some("chancery-signer"), "not in the store"),
         ("witness", "URL=KEY", Some("none"), "may be repeated"),
         ("access", "FILE", Some("none"), "who may do what"),
+        ("otlp-endpoint", "URL", Some("none"), "over OTLP"),
+        ("trace-ratio", "RATIO", Some("1"), "Share of the calls"),
         ("events-per-second", "EVENTS", Some("none"), "Events per second"),
         ("bytes-per-second", "BYTES", Some("none"), "Bytes of append requests per second"),
     ];
