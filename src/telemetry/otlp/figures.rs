@@ -74,13 +74,12 @@ pub(super) async fn send(
 }
 
 fn points(metric: &Metric) -> usize {
-    let points = match &metric.data {
+    match &metric.data {
         Some(Data::Gauge(gauge)) => gauge.data_points.len(),
         Some(Data::Sum(sum)) => sum.data_points.len(),
         Some(Data::Histogram(histogram)) => histogram.data_points.len(),
         _ => 0,
-    };
-    points
+    }
 }
 
 /// Of all points of one request, in nanoseconds since 1970.
