@@ -2,17 +2,20 @@
 //! catalog, store, listeners), keeps its health, and ends it in order.
 mod callers;
 pub mod ceiling;
+mod check;
 mod connections;
 mod figures;
 mod health;
 mod partition;
 mod process;
+mod replica;
 mod sequencers;
 mod signals;
 mod signing;
 mod telling;
 mod witness;
 
+pub use check::check;
 use connections::{bound, listen};
 pub use partition::partition;
 use sequencers::Sequencers;
@@ -33,7 +36,7 @@ use crate::{
     auth::Authenticator,
     catalog::{Catalog, CatalogError},
     clock::{Clock, SystemClock},
-    config::{ConfigError, MigrateArgs, ServeArgs, ServeConfig},
+    config::{ConfigError, MigrateArgs, Origins, ServeArgs, ServeConfig},
     grpc::{audit::Audit, catalog::CatalogRpc, query::Queries},
     index,
     ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, streams::Streams},
@@ -85,6 +88,14 @@ pub enum AppError {
 }
 
 impl AppError {
+    /// The same; of a setting, with where it came from.
+    fn explained(self, origins: &Origins) -> Self {
+        match self {
+            Self::Config(error) => Self::Config(origins.explain(error)),
+            error => error,
+        }
+    }
+
     /// The process's exit code: 2 for what the operator must change, else 1.
     pub const fn exit_code(&self) -> u8 {
         match self {
@@ -121,10 +132,7 @@ pub async fn migrate(args: MigrateArgs) -> Result<(), AppError> {
 pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let config = args.resolve()?;
     let origins = config.origins.clone();
-    told(config).await.map_err(|error| match error {
-        AppError::Config(error) => AppError::Config(origins.explain(error)),
-        error => error,
-    })
+    told(config).await.map_err(|error| error.explained(&origins))
 }
 
 /// Runs with everything by which the process tells of itself, to its very end.
@@ -143,6 +151,9 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
     let jwt = callers::jwt(config.jwt.clone()).await?;
     let store = figures::measured(open(&config.store).await?, &config.store, &metrics);
     let failed = |error| AppError::Store(config.store.clone(), error);
+    if config.require_sync_replica {
+        replica::require(&store, &metrics).await;
+    }
     partition::ensure(store.as_ref(), &config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // The stored key wins, so every replica and every restart has the same.

@@ -11,6 +11,7 @@ mod jwt;
 mod layers;
 mod limits;
 mod origin;
+mod otlp;
 mod redact;
 mod reference;
 mod retention;
@@ -18,7 +19,6 @@ mod settings;
 mod show;
 mod signing;
 mod store;
-mod telemetry;
 mod tls;
 mod witness;
 
@@ -51,6 +51,9 @@ use crate::{
     telemetry::{ExportSettings, LogFormat},
 };
 
+/// More than any disk that a SQLite file is on.
+const MOST_FREE: u64 = 1 << 50;
+
 /// The checked settings of a server.
 #[derive(Debug)]
 pub struct ServeConfig {
@@ -73,8 +76,12 @@ pub struct ServeConfig {
     pub jwt: Option<Jwt>,
     /// How long the events of logs are kept.
     pub retention: BTreeMap<LogName, Policy>,
-    /// None: nothing is exported.
-    pub export: Option<ExportSettings>,
+    /// Bytes that the disk of a SQLite store must have free for anything to be written.
+    pub min_free_disk: u64,
+    /// Whether appends are refused while no synchronous standby confirms commits.
+    pub require_sync_replica: bool,
+    /// None: no telemetry is sent.
+    pub otlp: Option<ExportSettings>,
     /// Where each setting came from, for what is found wrong with it later.
     pub origins: Origins,
     hash: String,
@@ -131,6 +138,7 @@ impl ServeConfig {
     fn of(given: Settings, hash: String, origins: Origins) -> Result<Self, ConfigError> {
         let listen = address("listen", &given.listen)?;
         let connections = tls::read(&given, listen)?;
+        let otlp = otlp::read(&given)?;
         let mut accept_unknown = BTreeSet::new();
         for family in given.accept_unknown {
             accept_unknown.insert(family.parse().map_err(|reason| error("accept_unknown", reason))?);
@@ -142,14 +150,21 @@ impl ServeConfig {
         if jwt.is_some() && given.access.is_none() {
             return Err(error("jwt", "needs an access file, which says what callers may do"));
         }
+        if given.min_free_disk > MOST_FREE {
+            return Err(error("min_free_disk", format!("is more than {MOST_FREE}")));
+        }
+        let store = match (&given.store, &given.store_file) {
+            (_, Some(path)) => store::of_file(path)?,
+            (text, None) => store::of_text(text.as_deref().unwrap_or_default())?,
+        };
+        if given.require_sync_replica && matches!(store, StoreUrl::Sqlite(_)) {
+            return Err(error("require_sync_replica", "a SQLite store has no replica: use PostgreSQL"));
+        }
         Ok(Self {
             listen,
             connections,
             admin_listen: address("admin_listen", &given.admin_listen)?,
-            store: match (&given.store, &given.store_file) {
-                (_, Some(path)) => store::of_file(path)?,
-                (text, None) => store::of_text(text.as_deref().unwrap_or_default())?,
-            },
+            store,
             catalog: given.catalog,
             accept_unknown,
             log_level: given.log_level,
@@ -160,7 +175,9 @@ impl ServeConfig {
             access: AccessFile { path: given.access, limits: given.limits },
             jwt,
             retention: retention::policies(given.retention)?,
-            export: telemetry::read(given.otlp_endpoint.as_deref(), given.trace_ratio)?,
+            min_free_disk: given.min_free_disk,
+            require_sync_replica: given.require_sync_replica,
+            otlp,
             origins,
             hash,
         })

@@ -160,16 +160,43 @@ pub(super) struct Settings {
     #[arg(long, value_name = "FILE", env = "CHANCERY_ACCESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) access: Option<PathBuf>,
-    /// Receiver of traces, metrics and log lines over OTLP (gRPC): http://HOST:PORT or https://HOST:PORT.
+    /// Free bytes on the disk of a SQLite store below which nothing is written; reads go on.
     ///
-    /// Where it is not given, `OTEL_EXPORTER_OTLP_ENDPOINT` is heeded. What is sent: `docs/telemetry.md`.
+    /// Writing begins again by itself when there is room. PostgreSQL looks after its own disk.
+    #[arg(long, value_name = "BYTES", env = "CHANCERY_MIN_FREE_DISK", default_value_t = 256 << 20)]
+    pub(super) min_free_disk: u64,
+    /// Refuse appends while no synchronous standby of PostgreSQL confirms commits.
+    ///
+    /// So that an acked event survives the loss of the primary server. The flag alone is `true`, with `=false` it
+    /// undoes what the file says. A SQLite store has no standby and is refused with it.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "CHANCERY_REQUIRE_SYNC_REPLICA",
+        action = clap::ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
+    pub(super) require_sync_replica: bool,
+    /// Where traces, metrics and logs are sent by OTLP over gRPC; without it nothing is sent.
+    ///
+    /// A URL such as `http://127.0.0.1:4317`. When it is not given, `OTEL_EXPORTER_OTLP_ENDPOINT` is heeded;
+    /// `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are in any case.
     #[arg(long, value_name = "URL", env = "CHANCERY_OTLP_ENDPOINT", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) otlp_endpoint: Option<String>,
-    /// Share of the calls that are traced where their caller has not decided it.
-    ///
-    /// 0 to 1.
-    #[arg(long, value_name = "RATIO", env = "CHANCERY_TRACE_RATIO", default_value_t = 1.0)]
+    /// Share of traces that are kept when the caller has not decided, 0 to 1.
+    #[arg(
+        long,
+        value_name = "SHARE",
+        env = "CHANCERY_TRACE_RATIO",
+        default_value = "1",
+        allow_negative_numbers = true,
+        value_parser = finite
+    )]
     pub(super) trace_ratio: f64,
     #[command(flatten)]
     #[serde(skip_serializing_if = "limits::Table::is_empty")]
@@ -180,6 +207,11 @@ pub(super) struct Settings {
     #[arg(skip)]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) retention: BTreeMap<String, retention::Table>,
+}
+
+/// A number that a file can hold.
+fn finite(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("is not a number")
 }
 
 /// The long flag of a key, which need not be one of the top of the file.

@@ -74,6 +74,8 @@ pub enum SubmitError {
     TooManyLogs,
     /// The store cannot be written now.
     StoreUnavailable,
+    /// No synchronous standby confirms what is appended, as one has to.
+    NoSyncReplica,
     /// The store failed during the commit and did not come back in time: the events may be stored.
     /// Sending the same event ids again tells.
     Unknown,
@@ -92,6 +94,7 @@ impl SubmitError {
             Self::StoreUnavailable => "store_unavailable",
             Self::Unknown => "commit_outcome_unknown",
             Self::StoreBroken => "store_broken",
+            Self::NoSyncReplica => "no_sync_replica",
         }
     }
 }

@@ -144,7 +144,12 @@ impl Sequencer {
                         continue;
                     }
                     let alone = self.settle(std::slice::from_ref(submission)).await;
-                    away = matches!(alone, Err(SubmitError::StoreUnavailable | SubmitError::Unknown));
+                    away = matches!(
+                        alone,
+                        Err(SubmitError::StoreUnavailable
+                            | SubmitError::NoSyncReplica
+                            | SubmitError::Unknown)
+                    );
                     answers.push(alone.map(|mut committed| committed.remove(0)));
                 }
                 answers
@@ -205,7 +210,11 @@ impl Sequencer {
             };
             if began.elapsed() + pause > limit {
                 tracing::error!(log = %self.log, %error, unknown, "a group of events could not be committed");
-                return Err(if unknown { SubmitError::Unknown } else { SubmitError::StoreUnavailable });
+                return Err(match error {
+                    _ if unknown => SubmitError::Unknown,
+                    StoreError::NoSyncReplica(_) => SubmitError::NoSyncReplica,
+                    _ => SubmitError::StoreUnavailable,
+                });
             }
             tracing::debug!(log = %self.log, %error, "trying a group of events again");
             sleep(pause).await;

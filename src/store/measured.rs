@@ -27,9 +27,12 @@ use crate::{
         segment::Segment,
     },
     ingest::sequencer::{Head, Plan},
-    telemetry::{self, Metrics},
+    telemetry::{self, Metrics, WritesRefused},
     tree::{Frontier, Hash},
 };
+
+/// What shows that appends are taken again.
+const COMMIT: &str = "append_commit";
 
 /// A store, or a connection of it, with its meter.
 pub struct Measured<T> {
@@ -60,6 +63,9 @@ impl Meter {
         let mut running = Running { meter: self, operation, began: Instant::now(), error: Some("cancelled") };
         let statement = telemetry::statement(self.system, operation);
         let done = telemetry::within(statement.as_ref(), work).await;
+        if operation == COMMIT && done.is_ok() {
+            self.metrics.storage.writes_refused(WritesRefused::sync_replica, false);
+        }
         running.error = done.as_ref().err().map(|error| running.meter.class(error));
         if let Some((statement, error)) = statement.as_ref().zip(running.error) {
             statement.fail(error);
@@ -81,6 +87,11 @@ impl Meter {
             StoreError::TooSlow(_) => "too_slow",
             StoreError::Broken(_) => "broken",
             StoreError::Schema(_) => "schema",
+            StoreError::NoSyncReplica(_) => {
+                self.metrics.storage.writes_refused(WritesRefused::sync_replica, true);
+                "no_sync_replica"
+            }
+            StoreError::Pooled(_) => "pooled",
         }
     }
 }

@@ -43,7 +43,7 @@ async fn use_all(server: &Server) {
     drop(stream.batches);
     assert!(stream.answers.message().await.expect("a clean end").is_none());
     everything(&mut audit, "").await;
-    let endpoint = Endpoint::from_shared(server.address.clone()).expect("an address");
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).expect("an address");
     let mut client = tonic::client::Grpc::new(endpoint.connect().await.expect("a connection"));
     client.ready().await.expect("ready");
     let path = PathAndQuery::from_static("/chancery.v1.AuditService/Made_Up_By_A_Caller");
@@ -57,6 +57,11 @@ fn exported() -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     let witness = Witness::key_of(folder.path(), "witness.example.com/w1");
     let stores = KINDS.map(TestStore::new);
+    for store in &stores {
+        // So that there is a log when the store is first asked for its figures.
+        let first = Server::start(store);
+        block_on(async { accept(&mut first.audit().await, atomic(vec![events::hold("first")])).await });
+    }
     let witnessed = format!("http://127.0.0.1:1={witness}");
     let mut servers: Vec<_> = stores.iter().map(|store| signing(store, &["--witness", &witnessed])).collect();
     let (certificate, key) = Authority::new().server(&["localhost"]).write(folder.path(), "server");
