@@ -11,6 +11,7 @@ mod jwt;
 mod layers;
 mod limits;
 mod origin;
+mod otlp;
 mod redact;
 mod reference;
 mod retention;
@@ -18,7 +19,6 @@ mod settings;
 mod show;
 mod signing;
 mod store;
-mod telemetry;
 mod tls;
 mod witness;
 
@@ -81,7 +81,7 @@ pub struct ServeConfig {
     /// Whether appends are refused while no synchronous standby confirms commits.
     pub require_sync_replica: bool,
     /// None: no telemetry is sent.
-    pub export: Option<ExportSettings>,
+    pub otlp: Option<ExportSettings>,
     /// Where each setting came from, for what is found wrong with it later.
     pub origins: Origins,
     hash: String,
@@ -138,7 +138,7 @@ impl ServeConfig {
     fn of(given: Settings, hash: String, origins: Origins) -> Result<Self, ConfigError> {
         let listen = address("listen", &given.listen)?;
         let connections = tls::read(&given, listen)?;
-        let export = telemetry::read(given.otlp_endpoint.as_deref(), given.trace_ratio)?;
+        let otlp = otlp::read(&given)?;
         let mut accept_unknown = BTreeSet::new();
         for family in given.accept_unknown {
             accept_unknown.insert(family.parse().map_err(|reason| error("accept_unknown", reason))?);
@@ -177,7 +177,7 @@ impl ServeConfig {
             retention: retention::policies(given.retention)?,
             min_free_disk: given.min_free_disk,
             require_sync_replica: given.require_sync_replica,
-            export,
+            otlp,
             origins,
             hash,
         })

@@ -86,9 +86,9 @@ async fn checked(config: ServeConfig) -> Result<(), AppError> {
         }
     }
     say("retention", format_args!("of {} logs", config.retention.len()));
-    match &config.export {
+    match &config.otlp {
         None => say("telemetry", "not sent"),
-        Some(export) => say("telemetry", format_args!("to {}", export.endpoint())),
+        Some(otlp) => say("telemetry", format_args!("to {}", otlp.endpoint())),
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ pub(super) struct Telling(Option<Exporter>);
 
 impl Telling {
     pub(super) fn start(config: &ServeConfig, metrics: &Arc<Metrics>) -> Result<Self, AppError> {
-        let exporter = config.export.clone().map(|settings| {
+        let exporter = config.otlp.clone().map(|settings| {
             Exporter::start(settings, Arc::clone(metrics), Arc::new(SystemClock)).map_err(AppError::Threads)
         });
         let exporter = exporter.transpose()?;

@@ -1,7 +1,6 @@
 //! What flags, variables and the configuration file say, put together: the flag wins over the variable, that over the
 //! file, and that over the default.
 use std::{
-    collections::btree_map::Entry,
     fmt,
     path::{Path, PathBuf},
 };
@@ -14,10 +13,10 @@ use super::{
     fault::toml_fault,
     layers::{self, Layer},
     origin::{Origin, Origins},
+    otlp,
     settings::{Settings, arguments},
     show::{self, Secrets},
     store::twice,
-    telemetry,
 };
 
 /// Flags of `chancery serve`, and their variables.
@@ -66,12 +65,13 @@ impl ServeArgs {
             layer.extend(layers::layer(tables, &|_| Some(Origin::File(path.clone()))));
         }
         layer.extend(self.given);
-        one_store(&mut layer)?;
-        if let Entry::Vacant(place) = layer.entry(vec!["otlp_endpoint".to_owned()])
-            && let Some(endpoint) = telemetry::standard(telemetry::ENDPOINT)?
+        if let Ok(endpoint) = std::env::var(otlp::VARIABLE)
+            && !endpoint.is_empty()
         {
-            place.insert((endpoint.into(), Origin::Variable(telemetry::ENDPOINT.to_owned())));
+            let origin = Origin::Variable(otlp::VARIABLE.to_owned());
+            layer.entry(vec!["otlp_endpoint".to_owned()]).or_insert((Value::String(endpoint), origin));
         }
+        one_store(&mut layer)?;
         let settings = serde_json::from_value(layers::tables(&layer))
             .map_err(|reason| error("config", format!("does not fit together: {reason}")))?;
         let origins = Origins::of(&layer);

@@ -184,8 +184,7 @@ pub(super) struct Settings {
     /// Where traces, metrics and logs are sent by OTLP over gRPC; without it nothing is sent.
     ///
     /// A URL such as `http://127.0.0.1:4317`. When it is not given, `OTEL_EXPORTER_OTLP_ENDPOINT` is heeded;
-    /// `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are in any case. What is
-    /// sent: `docs/telemetry.md`.
+    /// `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are in any case.
     #[arg(long, value_name = "URL", env = "CHANCERY_OTLP_ENDPOINT", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) otlp_endpoint: Option<String>,

@@ -8,15 +8,16 @@ use sha2::{Digest as _, Sha256};
 use super::{
     layers::Layer,
     origin::Origin,
+    otlp,
     redact::{HIDDEN, redacted},
     settings::declared,
-    signing, telemetry,
+    signing,
 };
 
 /// Digits of a hash: as many as tell the settings of replicas apart.
 const HASH_DIGITS: usize = 16;
 /// What is a secret by itself, and given in variables only.
-const SECRET_VARIABLES: [&str; 2] = [signing::VARIABLE, telemetry::HEADERS];
+const SECRET_VARIABLES: [&str; 2] = [signing::VARIABLE, otlp::HEADERS];
 
 /// How much is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

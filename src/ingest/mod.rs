@@ -95,6 +95,7 @@ impl SubmitError {
             Self::NoSyncReplica => "no_sync_replica",
             Self::Unknown => "commit_outcome_unknown",
             Self::StoreBroken => "store_broken",
+            Self::NoSyncReplica => "no_sync_replica",
         }
     }
 }

@@ -171,11 +171,11 @@ fn a_wrong_value_is_refused_by_the_name_of_its_setting() {
         ("min-free-disk", "-1", "--min-free-disk"),
         ("require-sync-replica", "yep", "--require-sync-replica"),
         ("require-sync-replica", "true", "setting require_sync_replica: a SQLite store has no replica"),
-        ("otlp-endpoint", "collector:4317", "setting otlp_endpoint: \"collector:4317\" "),
+        ("otlp-endpoint", "collector:4317", "setting otlp_endpoint: \"collector:4317\" is not a URL such as"),
         (
             "otlp-endpoint",
             "https://ann:hunter2@collector",
-            "setting otlp_endpoint: \"https://ann:***@collector\" holds a name or a password",
+            "setting otlp_endpoint: \"https://ann:***@collector\" has a",
         ),
         ("trace-ratio", "1.5", "setting trace_ratio: is not between 0 and 1"),
         ("trace-ratio", "-0.1", "setting trace_ratio: is not between 0 and 1"),

@@ -30,18 +30,17 @@ impl ExportSettings {
     /// # Errors
     /// Why it is none; nothing of what is secret in it.
     pub fn new(endpoint: &str, ratio: f64) -> Result<Self, String> {
-        let example = "such as http://collector:4317";
-        let uri: Uri = endpoint.trim().parse().map_err(|_| format!("is not a URL {example}"))?;
+        let example = "is not a URL such as http://127.0.0.1:4317";
+        let uri: Uri = endpoint.parse().map_err(|_| example.to_owned())?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
-            return Err(format!("does not begin with http:// or https:// and a host, {example}"));
+            return Err(example.to_owned());
         }
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err("holds a name or a password: send those in OTEL_EXPORTER_OTLP_HEADERS".to_owned());
+            let reason = "has a name or a password: give it as a header, in OTEL_EXPORTER_OTLP_HEADERS";
+            return Err(reason.to_owned());
         }
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(format!(
-                "has a path, which gRPC has no use for: give scheme, host and port, {example}"
-            ));
+            return Err("has a path, which gRPC has no use for: give scheme, host and port".to_owned());
         }
         Ok(Self { endpoint: uri, ratio, headers: MetadataMap::new() })
     }
@@ -70,8 +69,8 @@ impl ExportSettings {
         Ok(self)
     }
 
-    /// Where telemetry goes.
-    pub const fn endpoint(&self) -> &Uri {
+    /// Where it goes; nothing in it is secret.
+    pub fn endpoint(&self) -> &Uri {
         &self.endpoint
     }
 

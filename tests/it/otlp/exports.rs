@@ -207,7 +207,7 @@ fn a_receiver_that_is_none_is_refused_with_its_setting() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let said = refused(&[], &["--otlp-endpoint", "localhost:4317"]);
-    assert!(said.contains("setting otlp_endpoint: \"localhost:4317\" does not begin with http://"), "{said}");
+    assert!(said.contains("setting otlp_endpoint: \"localhost:4317\" is not a URL such as"), "{said}");
     let said = refused(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x:4318/v1/traces")], &[]);
     assert!(said.contains("setting otlp_endpoint: \"http://x:4318/v1/traces\" has a path"), "{said}");
     assert!(said.contains("(variable OTEL_EXPORTER_OTLP_ENDPOINT)"), "{said}");
