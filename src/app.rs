@@ -1,26 +1,35 @@
 //! The composition root: the only file that sees everything. Starts a server in order (settings,
 //! catalog, store, listeners), keeps its health, and ends it in order.
+mod beats;
 mod callers;
 pub mod ceiling;
 mod connections;
+mod disk;
+mod doctor;
 mod health;
 mod partition;
+mod port;
 mod process;
 mod sequencers;
 mod signals;
 mod signing;
+mod starting;
 mod witness;
 
 use connections::{bound, listen};
+use disk::Disk;
+pub use doctor::doctor;
 pub use partition::partition;
+use port::Port;
 use sequencers::Sequencers;
+use starting::{Started, open};
 pub use witness::witness;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use signals::{Signal, Signals};
 use tokio::{
-    sync::{Mutex, watch},
+    sync::Mutex,
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -38,8 +47,8 @@ use crate::{
     proof::{recent::Recent, tiles::Tiler},
     query::{Engine, live::Live, token::Tokens},
     retention::Keeper,
-    server::{self, ServeError, admin},
-    store::{self, Store, StoreError, StoreUrl},
+    server::{self, ServeError, checks::Check},
+    store::{self, StoreError, StoreUrl},
     telemetry::{self, Metrics},
 };
 
@@ -76,6 +85,9 @@ pub enum AppError {
     /// The listener failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// Nothing can be printed.
+    #[error("cannot print: {0}")]
+    Print(std::io::Error),
     /// The drain deadline passed, or a second signal came.
     #[error("ended before everything was drained")]
     NotDrained,
@@ -91,6 +103,7 @@ impl AppError {
             | Self::Signal(_)
             | Self::Threads(_)
             | Self::Serve(_)
+            | Self::Print(_)
             | Self::NotDrained => 1,
         }
     }
@@ -123,7 +136,17 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let catalog = Arc::new(catalog(&config)?);
     let access = config.access.read()?;
     let jwt = callers::jwt(config.jwt.clone()).await?;
-    let store = open(&config.store).await?;
+    let metrics = Arc::new(Metrics::default());
+    let mut stop = Signals::new().map_err(AppError::Signal)?;
+    let port = Port::open(config.admin_listen, &metrics)?;
+    let (store, reload) = match starting::store(&config.store, &port.readiness, &mut stop).await? {
+        Started::With { store, reload } => (store, reload),
+        Started::Ended => {
+            port.close().await;
+            tracing::info!("ended before there was a store");
+            return Ok(());
+        }
+    };
     let failed = |error| AppError::Store(config.store.clone(), error);
     partition::ensure(store.as_ref(), &config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -131,13 +154,12 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let proposed = [*clock.new_id().as_bytes(), *uuid::Uuid::from_u128(random()).as_bytes()].concat();
     let key = store.shared_value("resume_token_key", &proposed).await.map_err(failed)?;
 
-    let metrics = Arc::new(Metrics::default());
     let listening =
         connections::open(&config.connections, callers::certificates_only(&access, jwt.as_ref()), &metrics)?;
     let grpc = listen(config.listen)?;
-    let http = listen(config.admin_listen)?;
-    let addresses = (bound(&grpc, config.listen)?, bound(&http, config.admin_listen)?);
+    let address = bound(&grpc, config.listen)?;
     let sequencers = Sequencers::start().map_err(AppError::Threads)?;
+    beats::runtime(&port.liveness, "sequencers", &sequencers.handle());
     let live = Arc::new(Live::new(Arc::clone(&store), Arc::clone(&clock)));
     let recent = Arc::new(Recent::default());
     let ingest = Arc::new(Ingest::new(
@@ -147,6 +169,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         Arc::clone(&metrics),
         sequencers.handle(),
     ));
+    beats::groups(&port.liveness, ingest.pulse());
     let journal = Arc::new(Journal::new(Arc::clone(&clock), Arc::clone(&metrics)));
     let writing = tokio::spawn(Arc::clone(&journal).run(Arc::clone(&ingest), Arc::clone(&catalog)));
     tokio::spawn(async {
@@ -190,9 +213,6 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     };
     let signing = signing::open(config.signing, around)?;
 
-    let mut stop = Signals::new().map_err(AppError::Signal)?;
-    let (ready_sender, ready) = watch::channel(true);
-
     let following = tokio::spawn(live.watch());
     let noticing = tokio::spawn(ingest::silence::watch(Arc::clone(&store), Arc::clone(&metrics)));
 
@@ -213,17 +233,17 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     });
     let kept = tokio::spawn(Arc::clone(&keeper).run(behind_stop.clone()));
 
-    let http_stop = CancellationToken::new();
+    let disk =
+        Disk::of(&config.store, config.min_free_disk, &store, &ingest, &port.readiness, &metrics).await;
+    let disk = disk.map(|disk| tokio::spawn(disk.watch()));
     let halted = signing.halted();
-    let admin = admin::Admin { metrics, ready, halted: halted.clone() };
-    let admin = tokio::spawn(admin::serve(http, admin, http_stop.clone().cancelled_owned()));
     let health = HealthReporter::new();
-    health::report(&health, true, &halted).await;
-    let watching =
-        tokio::spawn(health::watch(Arc::clone(&store), health.clone(), ready_sender.clone(), halted.clone()));
+    health::report(&health, &port.readiness.borrow().clone(), &halted).await;
+    let mirroring = tokio::spawn(health::mirror(health.clone(), port.readiness.clone(), halted.clone()));
+    let watching = tokio::spawn(health::watch(Arc::clone(&store), port.readiness.clone()));
     tracing::info!(
-        grpc = %addresses.0,
-        admin = %addresses.1,
+        grpc = %address,
+        admin = %port.address,
         store = %config.store,
         catalog = catalog.version(),
         event_types = catalog.types().count(),
@@ -242,6 +262,15 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         drain.clone(),
     ));
 
+    let reread = async || {
+        tracing::info!("SIGHUP: reading files again");
+        callers::reload(&config.access, &audit);
+        let only = callers::certificates_only(&audit.authenticator.current(), audit.authenticator.jwt());
+        connections::reload(tls.clone(), only, &audit.journal).await;
+    };
+    if reload {
+        reread().await;
+    }
     loop {
         tokio::select! {
             ended = &mut serving => {
@@ -251,12 +280,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
             }
             signal = stop.next() => match signal {
                 Signal::End => break,
-                Signal::Reload => {
-                    tracing::info!("SIGHUP: reading files again");
-                    callers::reload(&config.access, &audit);
-                    let only = callers::certificates_only(&audit.authenticator.current(), audit.authenticator.jwt());
-                    connections::reload(tls.clone(), only, &audit.journal).await;
-                }
+                Signal::Reload => reread().await,
             },
         }
     }
@@ -265,10 +289,18 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         certificates.abort();
     }
     watching.abort();
+    if let Some(disk) = disk {
+        disk.abort();
+        // What is kept free is for the last entries of the self-audit, too.
+        ingest.room.spend();
+    }
+    mirroring.abort();
     noticing.abort();
     behind_stop.cancel();
-    ready_sender.send_replace(false);
-    health::report(&health, false, &halted).await;
+    port.readiness.send_modify(|readiness| {
+        readiness.set(Check::Drain, Some("the server is going away; another one answers".to_owned()));
+    });
+    health::report(&health, &port.readiness.borrow().clone(), &halted).await;
     let drained = async {
         sleep(NOTICE).await;
         drain.cancel();
@@ -291,9 +323,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         // Connections end by themselves, but for streams that never do, such as a health watch.
         let _ = timeout(FAREWELL, serving).await;
         store.close().await;
-        http_stop.cancel();
-        // A probe's idle connection never ends by itself.
-        let _ = timeout(FAREWELL, admin).await;
+        port.close().await;
     };
     let drained = tokio::select! {
         () = drained => true,
@@ -333,16 +363,4 @@ fn catalog(config: &ServeConfig) -> Result<Catalog, AppError> {
     }
     let files = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     Ok(Catalog::load(files, config.accept_unknown.clone())?)
-}
-
-/// Opens the store. SQLite is brought up to date here, because the process owns the file; a PostgreSQL
-/// schema is `chancery migrate`'s, because replicas of different versions may be running.
-async fn open(url: &StoreUrl) -> Result<Arc<dyn Store>, AppError> {
-    let failed = |error| AppError::Store(url.clone(), error);
-    let store = store::connect(url).await.map_err(failed)?;
-    if matches!(url, StoreUrl::Sqlite(_)) {
-        store.migrate().await.map_err(failed)?;
-    }
-    store.ready().await.map_err(failed)?;
-    Ok(store)
 }

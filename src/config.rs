@@ -40,6 +40,8 @@ const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9464";
 const DEFAULT_STORE: &str = "sqlite:chancery.db";
 const DEFAULT_LOG_LEVEL: &str = "info";
 const DEFAULT_DRAIN_SECONDS: u64 = 20;
+/// Room for a WAL after long reads, for what retention and the self-audit write, and to look around in.
+const DEFAULT_MIN_FREE_DISK: u64 = 256 << 20;
 
 /// Flags of `chancery serve`.
 #[derive(clap::Args, Clone, Default, Debug)]
@@ -74,6 +76,10 @@ pub struct ServeArgs {
     /// [default: 20].
     #[arg(long, value_name = "SECONDS", env = "CHANCERY_DRAIN_SECONDS")]
     pub drain_seconds: Option<u64>,
+    /// Bytes that the disk of a SQLite database is to have free: with less, appends are refused and reads go on; 0 for no
+    /// limit [default: 268435456].
+    #[arg(long, value_name = "BYTES", env = "CHANCERY_MIN_FREE_DISK")]
+    pub min_free_disk: Option<u64>,
     /// File with the server's certificate, and those between it and its authority, PEM. With it and its key gRPC is
     /// served over TLS only [default: none].
     #[arg(long, value_name = "FILE", env = "CHANCERY_TLS_CERTIFICATE")]
@@ -136,6 +142,16 @@ pub struct MigrateArgs {
     pub store: Option<String>,
 }
 
+/// Flags of `chancery doctor`: the settings of the server that is looked over.
+#[derive(clap::Args, Clone, Default, Debug)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Flags of `chancery partition`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct PartitionArgs {
@@ -174,6 +190,7 @@ struct File {
     log_level: Option<String>,
     log_format: Option<String>,
     drain_seconds: Option<u64>,
+    min_free_disk: Option<u64>,
     tls_certificate: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     tls_client_ca: Option<PathBuf>,
@@ -209,6 +226,8 @@ pub struct ServeConfig {
     pub log_level: String,
     pub log_format: LogFormat,
     pub drain: Duration,
+    /// Bytes.
+    pub min_free_disk: u64,
     /// None: nothing is signed.
     pub signing: Option<Signing>,
     /// How fast producers without rates of their own may send.
@@ -307,6 +326,7 @@ impl ServeArgs {
                 None => LogFormat::Text,
                 Some(text) => text.parse().map_err(|reason| error("log_format", reason))?,
             },
+            min_free_disk: self.min_free_disk.or(file.min_free_disk).unwrap_or(DEFAULT_MIN_FREE_DISK),
             drain: Duration::from_secs(drain_seconds),
             signing: signing::read(
                 self.signing_key_file.or(file.signing_key_file),

@@ -357,6 +357,7 @@ async fn wait(
         SubmitError::Overloaded
         | SubmitError::OverShare
         | SubmitError::StoreUnavailable
+        | SubmitError::StorageFull
         | SubmitError::Unknown
         | SubmitError::TooManyLogs => {}
     }

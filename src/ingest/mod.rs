@@ -13,6 +13,7 @@ pub mod indexer;
 pub mod own;
 pub mod producers;
 pub mod rate;
+pub mod room;
 pub mod sequencer;
 pub mod shares;
 pub mod silence;
@@ -27,6 +28,7 @@ use std::{
 pub use admission::Admission;
 use admission::{ADMISSION_WAIT, Budget};
 use appenders::Appenders;
+use room::{Need, Room};
 use sequencer::{Submission, Verdict};
 use tokio::{
     runtime::Handle,
@@ -36,7 +38,11 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    event::LogName, proof::recent::Recent, query::live::Live, store::Store, telemetry::Metrics,
+    event::LogName,
+    proof::recent::Recent,
+    query::live::Live,
+    store::Store,
+    telemetry::{Metrics, Pulse},
     tree::TreeHead,
 };
 
@@ -71,6 +77,8 @@ pub enum SubmitError {
     /// The store failed during the commit and did not come back in time: the events may be stored.
     /// Sending the same event ids again tells.
     Unknown,
+    /// The store's disk is full, or nearly so.
+    StorageFull,
     /// The store refused the events.
     StoreBroken,
 }
@@ -95,6 +103,8 @@ pub struct Ingest {
     pub receive: Budget,
     /// Memory of events that are being worked on.
     pub flight: Budget,
+    /// Whether there is room on the store's disk.
+    pub room: Room,
     /// `None` once draining.
     logs: Mutex<Option<HashMap<LogName, mpsc::Sender<Job>>>>,
     tasks: TaskTracker,
@@ -120,6 +130,7 @@ impl Ingest {
             runtime,
             receive: Budget::of_receive(),
             flight: Budget::of_flight(),
+            room: Room::default(),
             logs: Mutex::new(Some(HashMap::new())),
             tasks: TaskTracker::new(),
         }
@@ -135,6 +146,19 @@ impl Ingest {
         submission: Arc<Submission>,
         admission: &Admission,
     ) -> Result<Committed, SubmitError> {
+        self.submit_for(Need::Events, log, submission, admission).await
+    }
+
+    async fn submit_for(
+        &self,
+        need: Need,
+        log: &LogName,
+        submission: Arc<Submission>,
+        admission: &Admission,
+    ) -> Result<Committed, SubmitError> {
+        if !self.room.has(need) {
+            return Err(SubmitError::StorageFull);
+        }
         let slot = timeout(ADMISSION_WAIT, self.slot(log)).await.map_err(|_| SubmitError::Overloaded)??;
         let (reply, answer) = oneshot::channel();
         slot.send(Job { submission: Arc::clone(&submission), reply, _admission: admission.clone() });
@@ -175,6 +199,11 @@ impl Ingest {
         self.tasks.spawn_on(task.run(jobs), &self.runtime);
         logs.insert(log.clone(), sender.clone());
         Ok(sender)
+    }
+
+    /// Beats when a group of events gets somewhere, of whatever log.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        self.appenders.pulse()
     }
 
     /// Takes nothing new, and returns when everything that was queued is answered.

@@ -28,7 +28,7 @@ use crate::{
     event::{LogName, limits::MAX_MESSAGE_BYTES},
     proof::recent::Recent,
     query::live::{Commit, Live},
-    store::{Appender, ProducerWrites, StoreError},
+    store::{self, Appender, ProducerWrites, StoreError},
     telemetry::Metrics,
     tree::{Frontier, TreeHead},
 };
@@ -138,7 +138,10 @@ impl Sequencer {
                         continue;
                     }
                     let alone = self.settle(std::slice::from_ref(submission)).await;
-                    away = matches!(alone, Err(SubmitError::StoreUnavailable | SubmitError::Unknown));
+                    away = matches!(
+                        alone,
+                        Err(SubmitError::StoreUnavailable | SubmitError::StorageFull | SubmitError::Unknown)
+                    );
                     answers.push(alone.map(|mut committed| committed.remove(0)));
                 }
                 answers
@@ -158,6 +161,8 @@ impl Sequencer {
     /// Runs one group until its outcome is known or time is up.
     async fn settle(&mut self, group: &[Arc<Submission>]) -> Result<Vec<Committed>, SubmitError> {
         let taken = Instant::now();
+        let pulse = self.appenders.pulse();
+        let _work = pulse.work();
         // The wait for the first turn is not the store's fault.
         let mut turn = self.appenders.turn(self.held_up).await;
         let began = Instant::now();
@@ -167,6 +172,7 @@ impl Sequencer {
         loop {
             let looked_up = self.wary > 0;
             let attempt = self.attempt(group, turn).await;
+            pulse.beat();
             self.held_up = matches!(attempt, Err(StoreError::Locked(_)));
             let error = match attempt {
                 Ok(committed) => {
@@ -200,7 +206,11 @@ impl Sequencer {
             };
             if began.elapsed() + pause > limit {
                 tracing::error!(log = %self.log, %error, unknown, "a group of events could not be committed");
-                return Err(if unknown { SubmitError::Unknown } else { SubmitError::StoreUnavailable });
+                return Err(match unknown {
+                    true => SubmitError::Unknown,
+                    false if store::is_full(&error) => SubmitError::StorageFull,
+                    false => SubmitError::StoreUnavailable,
+                });
             }
             tracing::debug!(log = %self.log, %error, "trying a group of events again");
             sleep(pause).await;

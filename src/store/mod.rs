@@ -6,7 +6,9 @@
 //! Writes go through an [`Appender`], which owns its database connection and belongs to one sequencer
 //! task: a write must never share a connection with a request that may be dropped half-way. Reads go
 //! through a pool, in short statements, never inside a long transaction.
+mod causes;
 mod erase;
+mod examine;
 mod filling;
 mod index;
 mod index_steps;
@@ -29,7 +31,9 @@ use std::{
 };
 
 use async_trait::async_trait;
+pub use causes::{SchemaBehind, is_full, may_come};
 pub use erase::{ErasedEvent, Eraser, ErasureCounts, ErasureRequest, Erasures};
+pub use examine::{Finding, Standing, examine};
 pub use index::{Behind, IndexReads, IndexWriter, Live, Moment, RollupRequest, Times};
 pub use producers::{
     Epoch, EpochKey, EpochRow, Gap, LastSeen, ProducerDelta, ProducerDetail, ProducerPage, ProducerRow,
@@ -291,6 +295,8 @@ pub trait Store: IndexReads + Trees + Retention + Erasures {
     async fn last_seen(&self, most: u32) -> Result<LastSeen, StoreError>;
     /// The value of this name that all replicas share: the stored one, or `proposed` stored now.
     async fn shared_value(&self, name: &'static str, proposed: &[u8]) -> Result<Vec<u8>, StoreError>;
+    /// Bytes that the database has to spare within what it takes of its disk. PostgreSQL does not tell: 0.
+    async fn reusable_bytes(&self) -> Result<u64, StoreError>;
     /// Ends the read pool.
     async fn close(&self);
 }
@@ -407,9 +413,8 @@ fn schema_matches(migrator: &sqlx::migrate::Migrator, applied: &[i64]) -> Result
     if wanted.iter().all(|version| applied.contains(version)) {
         return Ok(());
     }
-    Err(broken(format!(
-        "the schema has migrations {applied:?}, this program needs {wanted:?}; run `chancery migrate`"
-    )))
+    let why = format!("the schema has migrations {applied:?}, this program needs {wanted:?}");
+    Err(StoreError::Broken(SchemaBehind(why).into()))
 }
 
 #[cfg(test)]

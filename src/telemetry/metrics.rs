@@ -9,7 +9,7 @@ use prometheus_client::{
 
 use super::{
     checkpoints::CheckpointMetrics, connections::ConnectionMetrics, producers::ProducerMetrics,
-    self_audit::SelfAuditMetrics,
+    self_audit::SelfAuditMetrics, storage::StorageMetrics,
 };
 
 /// What became of a submitted event. Received = the sum over all of them.
@@ -104,6 +104,8 @@ pub struct Metrics {
     pub producers: ProducerMetrics,
     /// Of the journal.
     pub self_audit: SelfAuditMetrics,
+    /// Of the store.
+    pub storage: StorageMetrics,
 }
 
 impl Default for Metrics {
@@ -171,6 +173,7 @@ impl Default for Metrics {
         let checkpoints = CheckpointMetrics::new(&mut registry);
         let producers = ProducerMetrics::new(&mut registry);
         let self_audit = SelfAuditMetrics::new(&mut registry);
+        let storage = StorageMetrics::new(&mut registry);
         Self {
             registry,
             received,
@@ -190,6 +193,7 @@ impl Default for Metrics {
             checkpoints,
             producers,
             self_audit,
+            storage,
         }
     }
 }

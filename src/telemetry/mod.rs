@@ -3,7 +3,9 @@ mod checkpoints;
 mod connections;
 mod metrics;
 mod producers;
+mod pulse;
 mod self_audit;
+mod storage;
 
 use std::{io::IsTerminal as _, str::FromStr};
 
@@ -11,7 +13,9 @@ pub use checkpoints::WitnessFailure;
 pub use connections::{ConnectionMetrics, Expires, Refused};
 pub use metrics::{Metrics, Outcome, QueryThrottle, Throttle};
 pub use producers::MOST_LABELS;
+pub use pulse::{Pulse, Work};
 pub use self_audit::LostTo;
+pub use storage::WritesRefused;
 use tracing_subscriber::{
     EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };

@@ -51,6 +51,8 @@ fn the_commands_are_the_known_ones_and_each_explains_itself() {
     let known = [
         "serve",
         "migrate",
+        "health",
+        "doctor",
         "partition",
         "append",
         "query",
@@ -111,6 +113,7 @@ fn serve_lists_every_setting_with_default_unit_and_environment() {
         ("log-level", "LEVEL", Some("info"), "error, warn, info, debug"),
         ("log-format", "FORMAT", Some("text"), "text or json"),
         ("drain-seconds", "SECONDS", Some("20"), "Seconds"),
+        ("min-free-disk", "BYTES", Some("268435456"), "reads go on"),
         ("tls-certificate", "FILE", Some("none"), "PEM"),
         ("tls-key", "FILE", Some("none"), "others may not use"),
         ("tls-client-ca", "FILE", Some("none"), "PEM"),

@@ -3,6 +3,7 @@
 mod append;
 mod copy;
 mod erase;
+mod examine;
 mod filling;
 mod index;
 mod index_write;
@@ -19,6 +20,7 @@ mod tree;
 use std::{str::FromStr as _, time::Duration};
 
 use async_trait::async_trait;
+pub use examine::examine;
 use pool::pool;
 use sqlx::{ConnectOptions as _, PgPool, migrate::Migrator, postgres::PgConnectOptions};
 use tokio::sync::Semaphore;
@@ -222,6 +224,10 @@ impl Store for PostgresStore {
             .fetch_one(&self.readers)
             .await
             .map_err(failed)
+    }
+
+    async fn reusable_bytes(&self) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn close(&self) {
