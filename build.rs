@@ -1,6 +1,7 @@
 //! Compiles `proto/` with protox (no external protoc): message types, the server and client of every
-//! service, the protobuf JSON mapping, and the descriptor set that reflection serves.
-use std::{env, error::Error, path::PathBuf};
+//! service, the protobuf JSON mapping, and the descriptor set that reflection serves. Tells the program the commit that
+//! it was built from.
+use std::{env, error::Error, path::PathBuf, process::Command};
 
 use prost::Message as _;
 
@@ -19,6 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=migrations");
     println!("cargo:rerun-if-changed=src/catalog/data");
+    println!("cargo:rustc-env=CHANCERY_COMMIT={}", commit());
 
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let mut compiler = protox::Compiler::new(["proto"])?;
@@ -55,4 +57,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map([".chancery.v1"])
         .build(&[".chancery.v1", ".google.rpc"])?;
     Ok(())
+}
+
+/// The commit of the sources: the variable, or what git says when a release is built in a repository. Other builds do
+/// not ask git, so that a commit does not make them again.
+fn commit() -> String {
+    println!("cargo:rerun-if-env-changed=CHANCERY_COMMIT");
+    let given = env::var("CHANCERY_COMMIT").ok().filter(|commit| !commit.is_empty());
+    let asked = || {
+        if env::var("PROFILE").as_deref() != Ok("release") {
+            return None;
+        }
+        println!("cargo:rerun-if-changed={}", git(&["rev-parse", "--git-path", "logs/HEAD"])?);
+        git(&["rev-parse", "--short=12", "HEAD"])
+    };
+    given.or_else(asked).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// One line of git's answer, if there is a git, and a repository here.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output =
+        Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }

@@ -203,6 +203,26 @@ check_dependencies() {
   step 'cargo deny advisories' "$CHANCERY_TEST_DENY" --offline check advisories
 }
 
+# The program of the last release, which tests run beside this one (tests/previous-release has its version and
+# commit). Built among this one's dependencies, with the features that its tests give them, so that few are built again.
+build_previous() {
+  local version commit folder=$TARGET/previous
+  read -r version commit <tests/previous-release
+  if [ -x "$folder/chancery" ] && [ "$(cat "$folder/commit" 2>/dev/null)" = "$commit" ]; then return; fi
+  have git || apt_install 'git is needed to get at the last release' git
+  git cat-file -e "$commit^{commit}" 2>/dev/null ||
+    fail "the commit of release $version is not in this clone: git fetch --unshallow, or git fetch origin $commit"
+  rm -rf "$folder"
+  mkdir -p "$folder/source"
+  git archive "$commit" | tar -x -C "$folder/source"
+  mkdir -p "$folder/source/tests/none"
+  echo 'fn main() {}' >"$folder/source/tests/none/main.rs"
+  (cd "$folder/source" && CARGO_TARGET_DIR=$TARGET cargo build --locked --bin chancery --test none)
+  mv "$TARGET/debug/chancery" "$folder/chancery"
+  rm -rf "$folder/source"
+  echo "$commit" >"$folder/commit"
+}
+
 check_compilers
 check_postgres
 check_faults
@@ -216,6 +236,7 @@ check_dependencies
 step 'buf build' "$CHANCERY_TEST_BUF" build -o /dev/null
 step 'buf lint' "$CHANCERY_TEST_BUF" lint
 step 'cargo clippy' cargo clippy --locked --all-targets -- -D warnings
+step 'the last release' build_previous
 # With the features of the tests' dependencies, so that nothing is built twice.
 step 'cargo build' cargo build --locked --all-targets
 step 'cargo test' cargo test --locked

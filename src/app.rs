@@ -6,6 +6,7 @@ pub mod ceiling;
 mod connections;
 mod disk;
 mod doctor;
+mod figures;
 mod health;
 mod partition;
 mod port;
@@ -130,6 +131,14 @@ pub async fn migrate(args: MigrateArgs) -> Result<(), AppError> {
 /// Why the server could not start or did not end cleanly.
 pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let config = args.resolve()?;
+    let origins = config.origins.clone();
+    run(config).await.map_err(|error| match error {
+        AppError::Config(error) => AppError::Config(origins.explain(error)),
+        error => error,
+    })
+}
+
+async fn run(config: ServeConfig) -> Result<(), AppError> {
     telemetry::init(&config.log_level, config.log_format)
         .map_err(|reason| ConfigError { setting: "log_level", reason })?;
     process::protect();
@@ -140,7 +149,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let mut stop = Signals::new().map_err(AppError::Signal)?;
     let port = Port::open(config.admin_listen, &metrics)?;
     let (store, reload) = match starting::store(&config.store, &port.readiness, &mut stop).await? {
-        Started::With { store, reload } => (store, reload),
+        Started::With { store, reload } => (figures::measured(store, &config.store, &metrics), reload),
         Started::Ended => {
             port.close().await;
             tracing::info!("ended before there was a store");
@@ -177,6 +186,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
             tracing::error!(%error, "the self-audit is not written any more: start the server again");
         }
     });
+    let tails = Arc::default();
+    figures::begin(&metrics, &config, clock.as_ref(), &sequencers, &store, &ingest, &tails);
     let drain = CancellationToken::new();
     let (readers, calls) = (TaskTracker::new(), TaskTracker::new());
     let audit = Arc::new(Audit {
@@ -194,6 +205,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
             drain: drain.clone(),
             readers: readers.clone(),
             running: Arc::default(),
+            metrics: Arc::clone(&metrics),
+            tails: Arc::clone(&tails),
         },
         queries: Queries::default(),
         tokens: Tokens::new(&key),
@@ -215,6 +228,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
 
     let following = tokio::spawn(live.watch());
     let noticing = tokio::spawn(ingest::silence::watch(Arc::clone(&store), Arc::clone(&metrics)));
+
+    let refreshing = figures::refresh(Arc::clone(&store), Arc::clone(&metrics));
 
     let behind_stop = CancellationToken::new();
     let indexer = Indexer::new(Arc::clone(&store), Arc::clone(&metrics), index::Shape::DEFAULT);
@@ -296,6 +311,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     }
     mirroring.abort();
     noticing.abort();
+    refreshing.abort();
     behind_stop.cancel();
     port.readiness.send_modify(|readiness| {
         readiness.set(Check::Drain, Some("the server is going away; another one answers".to_owned()));

@@ -173,7 +173,7 @@ pub fn read_secret(path: &Path) -> Result<String, String> {
     };
     if found.mode() & may != 0 {
         return Err(format!(
-            "{0}: others than its owner may use this private key (mode {1:03o}); run: chmod 600 {0}",
+            "{0}: others than its owner may use this secret (mode {1:03o}); run: chmod 600 {0}",
             path.display(),
             found.mode() & 0o777
         ));

@@ -10,6 +10,7 @@ mod append;
 mod bar;
 mod bench;
 mod catalog;
+mod config;
 mod connect;
 mod count;
 mod erase;
@@ -95,6 +96,9 @@ enum Command {
     Token(token::TokenArgs),
     /// Check an access file, and show who may do what.
     Access(access::AccessArgs),
+    /// Show the settings that a server would have, and explain them.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Cosign the checkpoints of logs that only ever grow.
     Witness(Box<crate::config::WitnessArgs>),
     /// Erase the personal values of one person.
@@ -137,6 +141,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Keys(command) => keys::run(command),
         Command::Token(args) => token::run(&args),
         Command::Access(args) => access::run(&args),
+        Command::Config(command) => config::run(command),
         Command::Erase(args) => erase::run(*args).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Completions { shell } => completions(shell),

@@ -1,7 +1,7 @@
 //! An access file as rows, for `chancery access`: what the server would make of it.
 use std::{collections::BTreeMap, path::Path};
 
-use super::{AccessFile, ConfigError, File, error};
+use super::{AccessFile, ConfigError, error, given};
 use crate::{
     auth::{Access, Families, Holder, Logs, Table},
     catalog::model::Family,
@@ -36,7 +36,8 @@ pub struct AccessLine {
 /// # Errors
 /// What is wrong with either.
 pub fn access_lines(path: &Path, configuration: Option<&Path>) -> Result<Vec<AccessLine>, ConfigError> {
-    let limits = configuration.map(File::read).transpose()?.unwrap_or_default().limits;
+    let limits = configuration.map(given::read).transpose()?.map(|(settings, _)| settings.limits);
+    let limits = limits.unwrap_or_default();
     limits.rates().map_err(|reason| error("limits", reason))?;
     match (AccessFile { path: Some(path.to_owned()), limits }).read()? {
         Access::Open => Ok(Vec::new()),

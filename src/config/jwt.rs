@@ -1,7 +1,7 @@
 //! `[jwt]`: which signed tokens are believed.
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::auth::jwt::{Settings, Source, algorithm};
 
@@ -11,7 +11,7 @@ const MOST_LEEWAY: u64 = 300;
 const MOST_AUDIENCES: usize = 100;
 
 /// `[jwt]` of the configuration file.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Table {
     jwks: String,
@@ -24,7 +24,7 @@ pub struct Table {
 }
 
 /// One text, or several.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Texts {
     One(String),

@@ -1,6 +1,6 @@
 //! The table `[limits]` of the configuration file: how fast each producer may send that has no rates of its own in the
 //! access file.
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     event::limits::{MAX_BATCH_EVENTS, MAX_MESSAGE_BYTES},
@@ -13,12 +13,26 @@ const MOST_SECONDS: u64 = 86_400;
 const MOST_PER_SECOND: u64 = 1_000_000_000_000;
 
 /// Keys of `[limits]` and of a producer's line.
-#[derive(Deserialize, Default, Clone, Debug)]
+#[derive(clap::Args, Serialize, Deserialize, Default, PartialEq, Eq, Clone, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Table {
+    /// Events per second that each producer may send; in the file a key of [limits].
+    ///
+    /// On average, over all of its calls and streams; see limits of producers.
+    #[arg(long, value_name = "EVENTS", env = "CHANCERY_EVENTS_PER_SECOND")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) events_per_second: Option<u64>,
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) burst_events: Option<u64>,
+    /// Bytes of append requests per second that each producer may send; in the file a key of [limits].
+    ///
+    /// At least 1024; see limits of producers.
+    #[arg(long, value_name = "BYTES", env = "CHANCERY_BYTES_PER_SECOND")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) bytes_per_second: Option<u64>,
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) burst_bytes: Option<u64>,
 }
 
@@ -45,6 +59,11 @@ const BYTES: Kind = Kind {
 };
 
 impl Table {
+    /// Whether it says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// This table, and what it does not say from another. A burst belongs to its rate: with a rate of its
     /// own a producer does not take the other's burst.
     pub(super) fn over(&self, other: &Self) -> Self {

@@ -1,7 +1,7 @@
 //! The tables `[retention."LOG"]` of the configuration file: how long the events of a log are kept.
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, error};
 use crate::{event::LogName, retention::policy::Policy};
@@ -14,7 +14,7 @@ const DEFAULT_PARTITION: u64 = 1 << 22;
 const MOST_DAYS: u32 = 36_600;
 
 /// Keys of a log's table.
-#[derive(Deserialize, Default, Clone)]
+#[derive(Serialize, Deserialize, Default, Clone)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Table {
     keep_days: Option<u32>,

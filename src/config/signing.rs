@@ -1,16 +1,16 @@
 //! The settings by which checkpoints are signed.
 use std::{collections::HashSet, path::PathBuf};
 
-use super::{ConfigError, error};
+use super::{ConfigError, error, redact::redacted, store::secret};
 use crate::{
-    files,
     note::{Key, Kind, VerifierKey},
     proof::witness::Target,
 };
 
 /// The key itself. A variable and no flag, because every user of a machine can read the flags of its processes.
-const VARIABLE: &str = "CHANCERY_SIGNING_KEY";
-const DEFAULT_STATE: &str = "chancery-signer";
+pub(super) const VARIABLE: &str = "CHANCERY_SIGNING_KEY";
+/// How every key begins.
+pub(super) const KEY_BEGINS: &str = "PRIVATE+KEY+";
 /// Each takes a task, and a line of some 140 bytes in every checkpoint.
 const MOST_WITNESSES: usize = 16;
 
@@ -26,8 +26,8 @@ pub struct Signing {
 /// Reads the key and checks the rest. Without a key nothing is signed.
 pub(super) fn read(
     file: Option<PathBuf>,
-    state: Option<PathBuf>,
-    witnesses: Vec<String>,
+    state: PathBuf,
+    witnesses: &[String],
 ) -> Result<Option<Signing>, ConfigError> {
     let given = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
     let key = match (file, given) {
@@ -42,8 +42,12 @@ pub(super) fn read(
             Key::parse(text.trim()).map_err(|reason| error("signing_key", format!("{VARIABLE}: {reason}")))?
         }
         (Some(path), None) => {
-            let text = files::read_private(&path).map_err(|reason| error("signing_key_file", reason))?;
-            Key::parse(text.trim_end())
+            if path.to_string_lossy().contains(KEY_BEGINS) {
+                let reason = format!("is a key and not the path of a file: give it in {VARIABLE}");
+                return Err(error("signing_key_file", reason));
+            }
+            let text = secret(&path).map_err(|reason| error("signing_key_file", reason))?;
+            Key::parse(&text)
                 .map_err(|reason| error("signing_key_file", format!("{}: {reason}", path.display())))?
         }
     };
@@ -55,11 +59,11 @@ pub(super) fn read(
     if let Some(twice) = witnesses.iter().find(|target| !names.insert(target.key.name().to_owned())) {
         return Err(error("witness", format!("{:?} is given twice", twice.key.name())));
     }
-    Ok(Some(Signing { key, state: state.unwrap_or_else(|| DEFAULT_STATE.into()), witnesses }))
+    Ok(Some(Signing { key, state, witnesses }))
 }
 
 fn witness(text: &str) -> Result<Target, ConfigError> {
-    let wrong = |reason: &str| error("witness", format!("{text:?}: {reason}"));
+    let wrong = |reason: &str| error("witness", format!("{:?}: {reason}", redacted(text)));
     let (url, key) = text.split_once('=').ok_or_else(|| wrong("is not URL=KEY"))?;
     let parsed: http::Uri = url.parse().map_err(|_| wrong("does not begin with a URL"))?;
     if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.query().is_some() {

@@ -1,22 +1,12 @@
 //! The settings by which connections are encrypted, and how many there may be.
-use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
+use std::{net::SocketAddr, ops::RangeInclusive};
 
-use super::{ConfigError, error};
+use super::{ConfigError, error, settings::Settings};
 use crate::server::{listener::Limits, tls};
 
 /// Connections that may be asked for: below one nobody could connect, and a million sockets need more memory than
 /// any of the machines that this is meant for.
 const CONNECTIONS: RangeInclusive<u32> = 1..=1_000_000;
-
-/// What flags, environment and file say.
-pub(super) struct Given {
-    pub(super) certificate: Option<PathBuf>,
-    pub(super) key: Option<PathBuf>,
-    pub(super) client_ca: Option<PathBuf>,
-    pub(super) insecure: bool,
-    pub(super) max_connections: Option<u32>,
-    pub(super) max_connections_per_address: Option<u32>,
-}
 
 /// How connections are made.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,20 +27,19 @@ pub struct Exposed {
     pub open: bool,
 }
 
-/// Checks what is given. The files are read later. `open`: everybody may do everything.
-pub(super) fn read(given: Given, listen: SocketAddr, open: bool) -> Result<Connections, ConfigError> {
+/// Checks what is given. The files are read later.
+pub(super) fn read(given: &Settings, listen: SocketAddr) -> Result<Connections, ConfigError> {
     let limits = limits(given.max_connections, given.max_connections_per_address)?;
-    let tls = match (given.certificate, given.key) {
-        (Some(certificate), Some(key)) => {
-            Some(tls::Settings { certificate, key, client_ca: given.client_ca })
-        }
+    let client_ca = given.tls_client_ca.clone();
+    let tls = match (given.tls_certificate.clone(), given.tls_key.clone()) {
+        (Some(certificate), Some(key)) => Some(tls::Settings { certificate, key, client_ca }),
         (None, Some(_)) => {
             return Err(error("tls_key", "there is a key without a certificate: set tls_certificate"));
         }
         (Some(_), None) => {
             return Err(error("tls_certificate", "there is a certificate without its key: set tls_key"));
         }
-        (None, None) if given.client_ca.is_some() => {
+        (None, None) if client_ca.is_some() => {
             return Err(error(
                 "tls_client_ca",
                 "without a certificate of its own the server cannot ask clients for theirs: set tls_certificate and tls_key",
@@ -59,7 +48,7 @@ pub(super) fn read(given: Given, listen: SocketAddr, open: bool) -> Result<Conne
         (None, None) => None,
     };
     let others = !listen.ip().to_canonical().is_loopback();
-    let exposed = Exposed { clear: others && tls.is_none(), open: others && open };
+    let exposed = Exposed { clear: others && tls.is_none(), open: others && given.access.is_none() };
     if !given.insecure {
         let listen = |danger: &str| {
             error(
@@ -91,16 +80,12 @@ pub(super) fn read(given: Given, listen: SocketAddr, open: bool) -> Result<Conne
     Ok(Connections { tls, exposed, limits })
 }
 
-fn limits(total: Option<u32>, per_address: Option<u32>) -> Result<Limits, ConfigError> {
-    let within = |setting, given: Option<u32>, default| match given {
-        None => Ok(default),
-        Some(given) if CONNECTIONS.contains(&given) => Ok(given),
-        Some(_) => {
-            Err(error(setting, format!("is not between {} and {}", CONNECTIONS.start(), CONNECTIONS.end())))
+fn limits(total: u32, per_address: u32) -> Result<Limits, ConfigError> {
+    for (setting, given) in [("max_connections", total), ("max_connections_per_address", per_address)] {
+        if !CONNECTIONS.contains(&given) {
+            let reason = format!("is not between {} and {}", CONNECTIONS.start(), CONNECTIONS.end());
+            return Err(error(setting, reason));
         }
-    };
-    Ok(Limits {
-        total: within("max_connections", total, Limits::DEFAULT.total)?,
-        per_address: within("max_connections_per_address", per_address, Limits::DEFAULT.per_address)?,
-    })
+    }
+    Ok(Limits { total, per_address })
 }

@@ -1,17 +1,16 @@
 //! `Append`: events through catalog and seal, the good ones to the sequencer, one result per event.
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::HashSet, sync::Arc};
 
 use prost::Message as _;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::{audit::Audit, limits, may, status, told};
+use super::{
+    audit::Audit,
+    limits, may, status,
+    tally::{Tally, refused_for},
+    told,
+};
 use crate::{
     auth::Caller,
     catalog::{
@@ -31,7 +30,7 @@ use crate::{
         v1::{self, AppendResult},
     },
     store::{Key, Quarantined},
-    telemetry::{Metrics, Outcome},
+    telemetry::{Outcome, RefusedFor},
     tree::TreeHead,
 };
 
@@ -66,6 +65,14 @@ impl Fate {
     pub(super) const fn quarantined(rejection: Rejection) -> Self {
         Self::Submitted { warnings: Vec::new(), leaf_hash: Vec::new(), rejection: Some(rejection) }
     }
+
+    /// Why it is refused, if it is.
+    pub(super) fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Rejected(rejection) => Some(rejection.reason),
+            Self::Submitted { rejection, .. } => rejection.as_ref().map(|rejection| rejection.reason),
+        }
+    }
 }
 
 /// A tree as the contract has it: size and root.
@@ -96,7 +103,7 @@ pub async fn append(
     if count > MAX_BATCH_EVENTS {
         return Err(status::batch_too_large(count, MAX_BATCH_EVENTS));
     }
-    let tally = Tally::received(&audit.metrics, count, request.validate_only);
+    let tally = Tally::received(&audit.metrics, count, bytes, request.validate_only);
     let admission = match audit.ingest.flight.admit(Some(producer), bytes, count).await {
         Ok(admission) => {
             drop(received.take());
@@ -117,11 +124,14 @@ pub async fn append(
         }
     };
     let (checked, entries) = check(audit, &log, caller, request.events);
+    tally.ages(&entries);
     if mode == Mode::Atomic {
         let stored = stored_before(audit, &log, producer, &entries).await;
         let refused: Vec<_> = refused(&checked, &entries, &stored).collect();
         if !refused.is_empty() {
-            tally.result(Outcome::rejected, refused.len());
+            for (_, rejection) in &refused {
+                tally.refused(Outcome::rejected, refused_for(rejection.reason), 1);
+            }
             tally.result(Outcome::not_attempted, count - refused.len());
             let refusal = status::rejected_batch(&refused);
             // One that is about the caller is told where every refusal is.
@@ -140,7 +150,10 @@ pub async fn append(
         (Vec::new(), audit.store.tree(&log).await.ok().map(|tree| tree.head()))
     } else {
         match audit.ingest.submit(&log, submission, &admission).await {
-            Ok(committed) => (committed.verdicts, Some(committed.tree)),
+            Ok(committed) => {
+                tally.acked();
+                (committed.verdicts, Some(committed.tree))
+            }
             Err(error) if mode == Mode::Atomic => {
                 tally.result(Outcome::not_attempted, count);
                 return Err(status::not_committed(error));
@@ -154,37 +167,6 @@ pub async fn append(
     let results = results(&tally, checked, verdicts, request.validate_only);
     let (tree_size, root_hash) = tree_fields(tree);
     Ok(v1::AppendResponse { results, tree_size, root_hash })
-}
-
-/// Counts what becomes of the events of one call; nothing of a dry run, which becomes nothing. Events of a
-/// caller that went away before it was answered are counted as such when the tally is dropped.
-pub(super) struct Tally {
-    metrics: Option<Arc<Metrics>>,
-    open: AtomicUsize,
-}
-
-impl Tally {
-    /// Counts `events` received events, unless this is a dry run.
-    pub(super) fn received(metrics: &Arc<Metrics>, events: usize, dry_run: bool) -> Self {
-        let metrics = (!dry_run).then(|| Arc::clone(metrics));
-        if let Some(metrics) = &metrics {
-            metrics.received(events);
-        }
-        Self { metrics, open: AtomicUsize::new(events) }
-    }
-
-    pub(super) fn result(&self, result: Outcome, events: usize) {
-        if let Some(metrics) = &self.metrics {
-            metrics.result(result, events);
-        }
-        self.open.fetch_sub(events, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Tally {
-    fn drop(&mut self) {
-        self.result(Outcome::unanswered, self.open.load(Ordering::Relaxed));
-    }
 }
 
 /// Ids of the refused events that are stored already with the same content: retries of events that were
@@ -251,10 +233,10 @@ pub(super) fn results(
             Fate::Submitted { .. } => verdicts.next(),
             Fate::Rejected(_) => None,
         };
-        results.push(result(index, each, verdict, validate_only));
-    }
-    for each in &results {
-        tally.result(outcome(each.result()), 1);
+        let reason = each.fate.reason();
+        let result = result(index, each, verdict, validate_only);
+        tally.count(result.result(), reason);
+        results.push(result);
     }
     results
 }
@@ -372,7 +354,7 @@ fn atomic_conflict(tally: &Tally, verdicts: &[Verdict]) -> Result<(), Status> {
     if conflicts.is_empty() {
         return Ok(());
     }
-    tally.result(Outcome::conflict, conflicts.len());
+    tally.refused(Outcome::conflict, RefusedFor::event_id_reused, conflicts.len());
     tally.result(Outcome::not_attempted, verdicts.len() - conflicts.len());
     Err(status::event_id_reused(&conflicts))
 }
@@ -436,13 +418,13 @@ fn not_committed(tally: &Tally, checked: Vec<Checked>, error: SubmitError) -> v1
     let retryable = error != SubmitError::StoreBroken;
     let mut results = Vec::with_capacity(checked.len());
     for (index, each) in checked.into_iter().enumerate() {
-        results.push(match each.fate {
+        let reason = each.fate.reason();
+        let result = match each.fate {
             Fate::Rejected(_) => result(index, each, None, false),
             Fate::Submitted { .. } => not_attempted(index, each.event_id, &why, retryable),
-        });
-    }
-    for each in &results {
-        tally.result(outcome(each.result()), 1);
+        };
+        tally.count(result.result(), reason);
+        results.push(result);
     }
     v1::AppendResponse { results, ..Default::default() }
 }
@@ -471,7 +453,7 @@ pub(super) fn not_attempted(
 
 /// Results that refuse every event of a batch for the same reason.
 pub(super) fn refuse_all(tally: &Tally, count: usize, why: &Status) -> Vec<v1::EventResult> {
-    tally.result(Outcome::rejected, count);
+    tally.refused(Outcome::rejected, RefusedFor::batch_too_large, count);
     let error = status::as_message(why);
     let refused = (0..count).map(|index| v1::EventResult {
         index: index_of(index),
@@ -480,16 +462,4 @@ pub(super) fn refuse_all(tally: &Tally, count: usize, why: &Status) -> Vec<v1::E
         ..v1::EventResult::default()
     });
     refused.collect()
-}
-
-/// What a result counts as.
-pub(super) const fn outcome(result: AppendResult) -> Outcome {
-    match result {
-        AppendResult::Accepted => Outcome::accepted,
-        AppendResult::Duplicate => Outcome::duplicate,
-        AppendResult::Quarantined => Outcome::quarantined,
-        AppendResult::Rejected => Outcome::rejected,
-        AppendResult::Conflict => Outcome::conflict,
-        AppendResult::Unspecified | AppendResult::NotAttempted => Outcome::not_attempted,
-    }
 }

@@ -19,11 +19,12 @@ use tokio::{
 use tonic::{Status, Streaming};
 
 use super::{
-    append::{self, Tally},
+    append,
     audit::Audit,
     limits, may,
     outbox::{Answers, Outbox, outbox},
     status,
+    tally::Tally,
 };
 use crate::{
     auth::Caller,
@@ -38,7 +39,7 @@ use crate::{
         sequencer::{Mode, Submission},
     },
     proto::v1,
-    telemetry::Throttle,
+    telemetry::LoadShed,
     tree::TreeHead,
 };
 
@@ -65,7 +66,7 @@ pub fn run(
     inbound: Streaming<v1::AppendStreamRequest>,
 ) -> Result<Answers, Status> {
     let open = audit.streams.open(caller.name()).map_err(|limit| {
-        audit.metrics.throttled(Throttle::streams);
+        audit.metrics.calls.shed(LoadShed::streams);
         status::too_many_streams(caller.name(), limit)
     })?;
     let (outbox, answers) = outbox(open);
@@ -163,7 +164,7 @@ impl Stream {
                     return Err(Ended::Gone);
                 },
                 () = until(slow_at) => if self.outbox.since().is_some_and(|since| since.elapsed() >= SLOW_READER) {
-                    self.audit.metrics.throttled(Throttle::slow_reader);
+                    self.audit.metrics.calls.shed(LoadShed::slow_reader);
                     return Err(Ended::SlowReader);
                 },
                 Some(throttle) = throttled.recv() => self.throttle(throttle),
@@ -209,7 +210,7 @@ impl Stream {
     fn pay(&self, load: Load) -> Option<Instant> {
         let now = Instant::now();
         let throttled = self.audit.producers.owe(self.caller.name(), load, now).err()?;
-        self.audit.metrics.throttled(limits::cause(&throttled));
+        self.audit.metrics.calls.shed(limits::cause(&throttled));
         let wait = status::whole_millis(throttled.wait);
         self.throttle(v1::StreamThrottle {
             reason: status::RATE_LIMITED.to_owned(),
@@ -234,7 +235,7 @@ impl Stream {
         }
         let audit = Arc::clone(&self.audit);
         let caller = Arc::clone(&self.caller);
-        let tally = Tally::received(&audit.metrics, count, false);
+        let tally = Tally::received(&audit.metrics, count, request.encoded_len(), false);
         let (admitted, next) = oneshot::channel();
         let turn = Turn { room, before: self.admitted.replace(next), admitted };
         Ok(async move {
@@ -330,6 +331,7 @@ async fn commit(
         return Ok((append::refuse_all(tally, count, &why), None, admission));
     }
     let (checked, entries) = append::check(audit, log, caller, request.events);
+    tally.ages(&entries);
     append::tell_denied(audit, caller, &checked);
     if entries.is_empty() {
         return Ok((append::results(tally, checked, Vec::new(), false), None, admission));
@@ -341,6 +343,7 @@ async fn commit(
             Err(error) => wait(audit, error, throttles).await?,
         }
     };
+    tally.acked();
     let results = append::results(tally, checked, committed.verdicts, false);
     Ok((results, Some(committed.tree), admission))
 }

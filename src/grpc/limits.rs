@@ -3,7 +3,7 @@ use prost::Message as _;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::{append::Tally, audit::Audit, status};
+use super::{audit::Audit, status, tally::Tally};
 use crate::{
     event::Producer,
     ingest::{
@@ -11,7 +11,7 @@ use crate::{
         rate::{Load, Throttled, Unit},
     },
     proto::v1,
-    telemetry::{Metrics, Outcome, Throttle},
+    telemetry::{LoadShed, Metrics, Outcome},
 };
 
 /// Pays for a call, whatever will become of its events: what is refused later has cost the server the
@@ -19,26 +19,26 @@ use crate::{
 pub fn pay(audit: &Audit, producer: &Producer, request: &v1::AppendRequest) -> Result<(), Status> {
     let load = Load { events: request.events.len(), bytes: request.encoded_len() };
     audit.producers.pay(producer, load, Instant::now()).map_err(|throttled| {
-        audit.metrics.throttled(cause(&throttled));
-        let tally = Tally::received(&audit.metrics, load.events, request.validate_only);
+        audit.metrics.calls.shed(cause(&throttled));
+        let tally = Tally::received(&audit.metrics, load.events, load.bytes, request.validate_only);
         tally.result(Outcome::not_attempted, load.events);
         status::rate_limited(producer, &throttled)
     })
 }
 
 /// What a rate limit counts as.
-pub const fn cause(throttled: &Throttled) -> Throttle {
+pub const fn cause(throttled: &Throttled) -> LoadShed {
     match throttled.unit {
-        Unit::Events => Throttle::events_per_second,
-        Unit::Bytes => Throttle::bytes_per_second,
+        Unit::Events => LoadShed::events_per_second,
+        Unit::Bytes => LoadShed::bytes_per_second,
     }
 }
 
 /// Counts a submission that was refused for want of room.
 pub fn count(metrics: &Metrics, error: SubmitError) {
     match error {
-        SubmitError::Overloaded => metrics.throttled(Throttle::overloaded),
-        SubmitError::OverShare => metrics.throttled(Throttle::producer_share),
+        SubmitError::Overloaded => metrics.calls.shed(LoadShed::overloaded),
+        SubmitError::OverShare => metrics.calls.shed(LoadShed::producer_share),
         SubmitError::Draining
         | SubmitError::TooManyLogs
         | SubmitError::StoreUnavailable

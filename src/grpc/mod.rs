@@ -17,4 +17,5 @@ mod replay;
 pub mod retention;
 pub mod spliced;
 pub mod status;
+mod tally;
 pub mod told;

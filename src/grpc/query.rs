@@ -7,7 +7,10 @@ use std::{
 };
 
 use futures::{Stream, StreamExt as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use tonic::Status;
 
 use super::{
@@ -27,7 +30,7 @@ use crate::{
         token::{Bound, Cursor, TokenFault, Tokens},
     },
     store::{PageStart, StoredEvent},
-    telemetry::{Metrics, QueryThrottle},
+    telemetry::{Canceller, LoadShed, Metrics},
 };
 
 /// Queries that one replica runs at a time. Each has three pages in memory at most, which all of them share 96 MiB
@@ -89,17 +92,17 @@ impl Place {
     /// As many run as may.
     pub fn take(audit: &Audit, caller: &Caller) -> Result<Self, Status> {
         let taken = audit.queries.take(caller).map_err(|limit| {
-            audit.metrics.query_throttled(QueryThrottle::too_many);
+            audit.metrics.calls.shed(LoadShed::queries);
             status::too_many_queries(limit)
         })?;
-        audit.metrics.open_queries(1);
+        audit.metrics.query.active(1);
         Ok(Self { metrics: Arc::clone(&audit.metrics), _taken: taken })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.metrics.open_queries(-1);
+        self.metrics.query.active(-1);
     }
 }
 
@@ -166,6 +169,9 @@ fn begin(
         order,
         filter,
         metrics: Arc::clone(&audit.metrics),
+        caller: Arc::clone(caller),
+        began: Some(Instant::now()),
+        ended: false,
     })
 }
 
@@ -203,6 +209,20 @@ pub struct Messages {
     order: Order,
     filter: String,
     metrics: Arc<Metrics>,
+    caller: Arc<Caller>,
+    /// When the query began, until its first event.
+    began: Option<Instant>,
+    ended: bool,
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        if !self.ended {
+            // Whose access has ended is cut off, and does not go.
+            let by = self.caller.cut_off.get().map_or(Canceller::client, |_| Canceller::server);
+            self.metrics.query.cancelled(by);
+        }
+    }
 }
 
 impl Messages {
@@ -243,6 +263,7 @@ impl Messages {
             }
             Part::Summary(summary) => {
                 self.told.summary(summary.scanned);
+                self.ended = true;
                 let cursor = summary.cursor;
                 let filter = std::mem::take(&mut self.filter);
                 self.other(cursor, Payload::Summary(summary_message(summary, filter)))
@@ -251,7 +272,7 @@ impl Messages {
             Part::Removed(removed) => Err(self.with_token(status::position_pruned(removed.oldest))),
             Part::Draining => Err(self.with_token(status::draining())),
             Part::Slow => {
-                self.metrics.query_throttled(QueryThrottle::slow_reader);
+                self.metrics.calls.shed(LoadShed::slow_query_reader);
                 Err(self.with_token(status::slow_query(query::SLOW)))
             }
         }
@@ -260,6 +281,9 @@ impl Messages {
     /// How the query is cut off: it says where to continue, in the trailers.
     fn with_token(&mut self, mut status: Status) -> Status {
         self.told.failed(&status);
+        if !std::mem::replace(&mut self.ended, true) {
+            self.metrics.query.cancelled(Canceller::server);
+        }
         if let Some(token) = self.last.and_then(|last| self.tokens.issue(self.bound, last).parse().ok()) {
             status.metadata_mut().insert(RESUME_TOKEN, token);
         }
@@ -273,7 +297,10 @@ impl Stream for Messages {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
         Poll::Ready(ready!(self.letters.poll_next_unpin(context)).map(|letter| match letter {
             Letter::Event { event, head } => {
-                self.metrics.queried(1);
+                self.metrics.query.rows(1);
+                if let Some(began) = self.began.take() {
+                    self.metrics.query.first_row(began.elapsed());
+                }
                 self.event(event, head)
             }
             Letter::Notice(part) => self.notice(part),

@@ -8,13 +8,14 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    append::{self, Checked, Fate, Tally},
+    append::{self, Checked, Fate},
     audit::Audit,
     quarantine::{self, MAX_ROWS, PAGE, PAGE_BYTES},
     status,
+    tally::Tally,
 };
 use crate::{
-    catalog::Suggestions,
+    catalog::{Suggestions, rejection::Reason},
     clock::{Clock, Salt},
     event::{LogName, ParsedEvent, Producer, Receipt, admit, seal},
     ingest::{
@@ -88,10 +89,10 @@ impl Run<'_> {
         }
         let mut failed = None;
         for page in rows.chunks(PAGE) {
-            let tally = Tally::received(&self.audit.metrics, page.len(), false);
+            let tally = Tally::received(&self.audit.metrics, page.len(), 0, false);
             if let Some(error) = failed {
                 for cursor in page {
-                    self.put(&tally, cursor, |index, id| not_committed(index, id, error));
+                    self.put(&tally, cursor, None, |index, id| not_committed(index, id, error));
                 }
                 continue;
             }
@@ -103,7 +104,7 @@ impl Run<'_> {
             let (Ok(mut read), Ok(mut stored)) = (read, stored) else {
                 failed = Some(SubmitError::StoreUnavailable);
                 for cursor in page {
-                    self.put(&tally, cursor, |index, id| {
+                    self.put(&tally, cursor, None, |index, id| {
                         not_committed(index, id, SubmitError::StoreUnavailable)
                     });
                 }
@@ -122,7 +123,8 @@ impl Run<'_> {
                     failed = Some(*error);
                 }
                 let stored = stored.remove(&cursor.row);
-                self.put(&tally, cursor, |index, id| match (judged, stored) {
+                let reason = judged.as_ref().and_then(|(checked, _)| checked.fate.reason());
+                self.put(&tally, cursor, reason, |index, id| match (judged, stored) {
                     (Some((checked, verdict)), _) => judgement(index, checked, verdict),
                     (None, Some((position, leaf_hash))) => v1::EventResult {
                         index: append::index_of(index),
@@ -158,7 +160,7 @@ impl Run<'_> {
                 // What was done is told; the next call finds out how the store is.
                 Err(_) => break,
             };
-            let tally = Tally::received(&self.audit.metrics, rows.len(), false);
+            let tally = Tally::received(&self.audit.metrics, rows.len(), 0, false);
             let mut failed = None;
             for (row, (checked, verdict)) in rows.iter().zip(self.submit(&rows, admission).await?) {
                 if let Some(Err(error)) = &verdict
@@ -166,7 +168,8 @@ impl Run<'_> {
                 {
                     failed = Some(*error);
                 }
-                self.put(&tally, &row.cursor, |index, _| judgement(index, checked, verdict));
+                let reason = checked.fate.reason();
+                self.put(&tally, &row.cursor, reason, |index, _| judgement(index, checked, verdict));
             }
             self.fail_when_nothing_was_done(failed)?;
             if failed.is_some() {
@@ -200,16 +203,17 @@ impl Run<'_> {
         }
     }
 
-    /// Adds and counts a result.
+    /// Adds and counts a result. `reason` is why the event is refused, if it is.
     fn put(
         &mut self,
         tally: &Tally,
         cursor: &QuarantineCursor,
+        reason: Option<Reason>,
         result: impl FnOnce(usize, String) -> v1::EventResult,
     ) {
         let key = &cursor.row.key;
         let result = result(self.results.len(), key.event_id.to_string());
-        tally.result(append::outcome(result.result()), 1);
+        tally.count(result.result(), reason);
         self.results.push(v1::ReplayResult {
             id: quarantine::id(cursor),
             producer: key.producer.as_str().to_owned(),

@@ -276,7 +276,7 @@ pub fn store(error: &StoreError) -> Status {
             )
         }
         // A read takes no key.
-        StoreError::Broken(_) | StoreError::KeyTaken => {
+        StoreError::Broken(_) | StoreError::Schema(_) | StoreError::KeyTaken => {
             tracing::error!(%error, "a read failed");
             internal()
         }
@@ -290,7 +290,9 @@ pub fn erasure(error: &StoreError) -> Status {
             tracing::warn!(%error, "an erasure failed");
             unavailable("STORE_UNAVAILABLE", "the store cannot be written now; repeat the request")
         }
-        StoreError::TooSlow(_) | StoreError::Broken(_) | StoreError::KeyTaken => store(error),
+        StoreError::TooSlow(_) | StoreError::Broken(_) | StoreError::Schema(_) | StoreError::KeyTaken => {
+            store(error)
+        }
     }
 }
 

@@ -17,7 +17,10 @@ use tokio::{
 };
 
 use super::SubmitError;
-use crate::event::{Producer, limits::MAX_BATCH_EVENTS};
+use crate::{
+    event::{Producer, limits::MAX_BATCH_EVENTS},
+    telemetry::IngestMetrics,
+};
 
 /// Memory of messages that are being received or wait for admission. The largest takes 9 MiB, so these are
 /// four of them. With `FLIGHT_BYTES` and the 30 MiB of an idle server it leaves a fifth of 256 MiB for
@@ -82,6 +85,14 @@ impl Budget {
             share: permits / SHARE,
             shares: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// Lets the metrics tell how much of it is taken.
+    pub(super) fn tell(&self, metrics: &IngestMetrics) {
+        let (all, most) = (Arc::clone(&self.all), self.all.available_permits());
+        let bytes = |permits: usize| (permits * PERMIT) as f64;
+        metrics.inflight_bytes.answer(move || Some(bytes(most.saturating_sub(all.available_permits()))));
+        metrics.inflight_bytes_limit.answer(move || Some(bytes(most)));
     }
 
     /// Waits for room for so many bytes. `None` is the operator, who has no share.

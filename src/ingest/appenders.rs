@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use crate::{
-    store::{Appender, Store, StoreError},
-    telemetry::Pulse,
+    store::{Appender, Connections, Store, StoreError},
+    telemetry::{Metrics, Pulse},
 };
 
 /// Connections that one replica writes with. With those for reading, ten replicas fit into 200 sessions.
@@ -34,6 +34,7 @@ pub struct Appenders {
     /// The last one back is the first to go out again, so that those in front grow old.
     idle: Mutex<Vec<Idle>>,
     pulse: Arc<Pulse>,
+    metrics: Arc<Metrics>,
 }
 
 struct Idle {
@@ -55,13 +56,14 @@ pub struct Turn(Option<OwnedSemaphorePermit>, Option<OwnedSemaphorePermit>);
 
 impl Appenders {
     /// Without any connection yet.
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
         Self {
             store,
             turns: Arc::new(Semaphore::new(MAX_APPENDERS)),
             held_up: Arc::new(Semaphore::new(MAX_HELD_UP)),
             idle: Mutex::default(),
             pulse: Pulse::at_work(),
+            metrics,
         }
     }
 
@@ -73,12 +75,15 @@ impl Appenders {
     /// Waits for a turn, first come, first served: as long as it takes those ahead, whose transactions are
     /// all bounded in time. A log that was held up goes by a narrower way, so that the others get past it.
     pub async fn turn(&self, held_up: bool) -> Turn {
+        let began = Instant::now();
         // The semaphores are never closed.
         let narrow = match held_up {
             true => Arc::clone(&self.held_up).acquire_owned().await.ok(),
             false => None,
         };
-        Turn(narrow, Arc::clone(&self.turns).acquire_owned().await.ok())
+        let turn = Turn(narrow, Arc::clone(&self.turns).acquire_owned().await.ok());
+        self.metrics.storage.waited(began.elapsed());
+        turn
     }
 
     /// Takes an idle connection or makes one.
@@ -92,6 +97,12 @@ impl Appenders {
             None => self.store.appender().await?,
         };
         Ok(Lease { appender, owner: Arc::clone(self), turn })
+    }
+
+    /// How many of them there are.
+    pub fn connections(&self) -> Connections {
+        let used = MAX_APPENDERS.saturating_sub(self.turns.available_permits());
+        Connections { idle: self.idle().len(), used, max: MAX_APPENDERS }
     }
 
     /// Drops the idle connections: one of them has just failed.

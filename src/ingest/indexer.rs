@@ -94,7 +94,7 @@ impl Indexer {
             }
             if segment(self.shape, writer.as_mut(), &behind).await? {
                 worked = true;
-                self.metrics.segment_indexed();
+                self.metrics.chores.segment_indexed();
                 tidy(self.shape, writer.as_mut(), &behind.log).await?;
             }
         }
@@ -110,7 +110,7 @@ impl Indexer {
             self.tidied = (!left).then(Instant::now);
             worked |= left;
         }
-        self.metrics.unindexed(writer.most_behind().await?);
+        self.metrics.chores.unindexed(writer.most_behind().await?);
         self.writer = Some(writer);
         Ok(worked)
     }

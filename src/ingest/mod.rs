@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod allowance;
 mod appenders;
+mod backlog;
 pub mod erasure;
 mod gaps;
 pub mod indexer;
@@ -28,6 +29,7 @@ use std::{
 pub use admission::Admission;
 use admission::{ADMISSION_WAIT, Budget};
 use appenders::Appenders;
+use backlog::{Backlog, Waiting};
 use room::{Need, Room};
 use sequencer::{Submission, Verdict};
 use tokio::{
@@ -41,7 +43,7 @@ use crate::{
     event::LogName,
     proof::recent::Recent,
     query::live::Live,
-    store::Store,
+    store::{Connections, Store},
     telemetry::{Metrics, Pulse},
     tree::TreeHead,
 };
@@ -87,7 +89,7 @@ struct Job {
     submission: Arc<Submission>,
     reply: oneshot::Sender<Result<Committed, SubmitError>>,
     /// Held until the reply is sent.
-    _admission: Admission,
+    _held: (Admission, Waiting),
 }
 
 /// The door to the sequencers.
@@ -108,6 +110,7 @@ pub struct Ingest {
     /// `None` once draining.
     logs: Mutex<Option<HashMap<LogName, mpsc::Sender<Job>>>>,
     tasks: TaskTracker,
+    backlog: Arc<Backlog>,
 }
 
 impl Ingest {
@@ -121,18 +124,25 @@ impl Ingest {
         metrics: Arc<Metrics>,
         runtime: Handle,
     ) -> Self {
+        let flight = Budget::of_flight();
+        let backlog = Arc::new(Backlog::default());
+        flight.tell(&metrics.ingest);
+        let (events, oldest) = (Arc::clone(&backlog), Arc::clone(&backlog));
+        metrics.ingest.queue_events.answer(move || Some(events.events() as f64));
+        metrics.ingest.oldest_seconds.answer(move || Some(oldest.oldest().as_secs_f64()));
         Self {
-            appenders: Arc::new(Appenders::new(Arc::clone(&store))),
+            appenders: Arc::new(Appenders::new(Arc::clone(&store), Arc::clone(&metrics))),
             store,
             live,
             recent,
             metrics,
             runtime,
             receive: Budget::of_receive(),
-            flight: Budget::of_flight(),
+            flight,
             room: Room::default(),
             logs: Mutex::new(Some(HashMap::new())),
             tasks: TaskTracker::new(),
+            backlog,
         }
     }
 
@@ -161,7 +171,8 @@ impl Ingest {
         }
         let slot = timeout(ADMISSION_WAIT, self.slot(log)).await.map_err(|_| SubmitError::Overloaded)??;
         let (reply, answer) = oneshot::channel();
-        slot.send(Job { submission: Arc::clone(&submission), reply, _admission: admission.clone() });
+        let held = (admission.clone(), self.backlog.wait(submission.entries.len()));
+        slot.send(Job { submission: Arc::clone(&submission), reply, _held: held });
         // The task answers every job it takes; it only vanishes with the process.
         answer.await.unwrap_or(Err(SubmitError::Unknown))
     }
@@ -204,6 +215,11 @@ impl Ingest {
     /// Beats when a group of events gets somewhere, of whatever log.
     pub fn pulse(&self) -> Arc<Pulse> {
         self.appenders.pulse()
+    }
+
+    /// The connections that write.
+    pub fn connections(&self) -> Connections {
+        self.appenders.connections()
     }
 
     /// Takes nothing new, and returns when everything that was queued is answered.

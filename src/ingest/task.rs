@@ -125,7 +125,7 @@ impl Sequencer {
 
     async fn commit(&mut self, group: Vec<Job>) {
         let (submissions, replies): (Vec<_>, Vec<_>) =
-            group.into_iter().map(|job| (job.submission, (job.reply, job._admission))).unzip();
+            group.into_iter().map(|job| (job.submission, (job.reply, job._held))).unzip();
         let answers = match self.settle(&submissions).await {
             Err(SubmitError::StoreBroken) if submissions.len() > 1 => {
                 // One submission that the store refuses must not take the others with it.
@@ -151,16 +151,15 @@ impl Sequencer {
         };
         // The callers hold them too, and free them outside of this task.
         drop(submissions);
-        for ((reply, admission), answer) in replies.into_iter().zip(answers) {
+        for ((reply, held), answer) in replies.into_iter().zip(answers) {
             // The caller may be gone; what it sent is stored all the same.
             let _ = reply.send(answer);
-            drop(admission);
+            drop(held);
         }
     }
 
     /// Runs one group until its outcome is known or time is up.
     async fn settle(&mut self, group: &[Arc<Submission>]) -> Result<Vec<Committed>, SubmitError> {
-        let taken = Instant::now();
         let pulse = self.appenders.pulse();
         let _work = pulse.work();
         // The wait for the first turn is not the store's fault.
@@ -176,7 +175,7 @@ impl Sequencer {
             self.held_up = matches!(attempt, Err(StoreError::Locked(_)));
             let error = match attempt {
                 Ok(committed) => {
-                    self.metrics.commit(taken.elapsed(), group.iter().map(|each| each.entries.len()).sum());
+                    self.metrics.ingest.group(group.iter().map(|each| each.entries.len()).sum());
                     return Ok(committed);
                 }
                 Err(StoreError::KeyTaken) if !looked_up => {
@@ -223,12 +222,15 @@ impl Sequencer {
     async fn attempt(&mut self, group: &[Arc<Submission>], turn: Turn) -> Result<Vec<Committed>, StoreError> {
         let late =
             |what: &str, limit: Duration| format!("{what} took longer than {} s", limit.as_secs()).into();
+        let began = Instant::now();
         let written = timeout(WRITE_LIMIT, self.write(group, turn)).await;
         let Written { committed, noted, before, lease } =
             written.map_err(|_| StoreError::Unavailable(late("a transaction", WRITE_LIMIT)))??;
         if let Some(mut lease) = lease {
+            let write = began.elapsed();
             let done = timeout(COMMIT_LIMIT, lease.appender.commit()).await;
             done.map_err(|_| StoreError::StateUnknown(late("a commit", COMMIT_LIMIT)))??;
+            self.metrics.ingest.commit(write, began.elapsed() - write);
             lease.give_back();
             if let Some(commit) = appended(group, &committed) {
                 let leaves = commit.events.iter().map(|event| *event.leaf_hash()).collect();

@@ -123,6 +123,9 @@ impl Signer {
                     }
                 }
                 self.parts.metrics.checkpoints.unsigned(unsigned);
+                if all && unsigned == 0 && !self.logs.values().any(|log| log.halted || log.failing) {
+                    self.parts.metrics.checkpoints.verified(self.parts.clock.now_micros());
+                }
             }
             Err(error) => {
                 all = false;
@@ -202,6 +205,7 @@ impl Signer {
     async fn halt(&mut self, name: &LogName, reason: &str, observed: &TreeHead) {
         let Some(log) = self.logs.get_mut(name) else { return };
         log.halted = true;
+        self.parts.metrics.checkpoints.verify_failed();
         let signed = log.last.as_ref().map(|last| last.note.as_str()).unwrap_or_default();
         let evidence = evidence(name, reason, observed, self.parts.clock.now_micros(), signed);
         let size = log.last.as_ref().map(|last| last.head.size).unwrap_or_default();

@@ -19,6 +19,7 @@ pub mod predicate;
 mod reader;
 pub mod removed;
 pub mod scoped;
+pub mod tails;
 pub mod token;
 
 use std::{
@@ -31,6 +32,7 @@ pub use mailbox::{Letter, Letters, SLOW};
 use reader::Reader;
 use removed::Removed;
 use scoped::Scoped;
+use tails::Tails;
 use token::Cursor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -38,6 +40,7 @@ use crate::{
     clock::Clock,
     event::LogName,
     store::{PageStart, Store, StoreError, StoredEvent},
+    telemetry::Metrics,
 };
 
 /// Order of a query's events.
@@ -131,6 +134,9 @@ pub struct Engine {
     pub readers: TaskTracker,
     /// How many there are.
     pub running: Arc<AtomicUsize>,
+    pub metrics: Arc<Metrics>,
+    /// Those that follow, and are behind.
+    pub tails: Arc<Tails>,
 }
 
 impl Engine {

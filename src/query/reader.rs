@@ -24,11 +24,13 @@ use super::{
     plan::{Plan, Terms},
     predicate::Predicate,
     removed::{self, Removed},
+    tails::Tail,
     token::Cursor,
 };
 use crate::{
     clock::Clock,
     store::{Extent, PageStart, Store, StoreError, StoredEvent},
+    telemetry::Metrics,
 };
 
 /// Events of one page at most.
@@ -79,6 +81,8 @@ pub struct Reader {
     /// Events of the next page.
     rows: u32,
     running: Running,
+    metrics: Arc<Metrics>,
+    tail: Tail,
 }
 
 /// How many queries run, counted as one of them until it is dropped.
@@ -144,7 +148,7 @@ impl Pace {
 impl Reader {
     /// A query that has not begun.
     pub fn new(engine: &Engine, query: Query, mailbox: Mailbox) -> Self {
-        let Engine { store, live, clock, running, .. } = engine;
+        let Engine { store, live, clock, running, metrics, tails, .. } = engine;
         let (store, live, clock) = (Arc::clone(store), Arc::clone(live), Arc::clone(clock));
         let pages = Pages::new(
             Arc::clone(&store),
@@ -171,6 +175,8 @@ impl Reader {
             returned: 0,
             rows: FIRST_PAGE_EVENTS,
             running: Running::of(running),
+            metrics: Arc::clone(metrics),
+            tail: tails.follow(),
         }
     }
 
@@ -191,11 +197,7 @@ impl Reader {
 
     async fn summary(&self, end: End) -> Part {
         let (returned, head, oldest, cursor) = (self.returned, self.head, self.oldest, self.cursor);
-        let scanned = match (self.first.start, cursor.start) {
-            (PageStart::From(first), PageStart::From(last)) => last.saturating_sub(first),
-            (PageStart::Below(first), PageStart::Below(last)) => first.saturating_sub(last),
-            _ => returned,
-        };
+        let scanned = passed(self.first, cursor).unwrap_or(returned);
         // How far the index is decorates the end of a query: that must neither wait for the store nor fail with it.
         let plan = match timeout(PLAN, self.pages.plan()).await {
             Ok(Ok(plan)) => plan,
@@ -267,6 +269,7 @@ impl Reader {
             let page = self.pace.until(drain, || Some((cursor, clock.now_micros())), reading).await?;
             let page = page.map_err(Stop::Failed)?;
             self.cursor.start = page.next;
+            self.metrics.query.scanned(passed(cursor, self.cursor).unwrap_or(page.events.len() as u64));
             if self.send(page.events).await? {
                 return Ok(true);
             }
@@ -307,7 +310,7 @@ impl Reader {
         let mut known = feed.known();
         let began = self.pace.clock.now_micros();
         // The query has caught up once it has looked at everything that is known now.
-        let (mut goal, mut caught_up) = (None, false);
+        let (mut goal, mut caught_up, mut has_been_there) = (None, false, false);
         loop {
             let now = *known.borrow_and_update();
             let Some(now) = now else {
@@ -316,6 +319,8 @@ impl Reader {
             };
             self.head = self.head.max(now.end);
             let position = position(self.cursor);
+            has_been_there |= caught_up;
+            self.tail.is_behind(has_been_there && position < now.end);
             if !caught_up && position >= *goal.get_or_insert(now.end) {
                 (goal, caught_up) = (None, true);
                 self.pace.put(Part::CaughtUp { cursor: self.cursor, head: position }).await?;
@@ -335,6 +340,7 @@ impl Reader {
                 Some(newer) => {
                     let page = self.newest(&predicate, terms.as_ref(), &newer);
                     drop(newer);
+                    self.metrics.query.scanned(self::position(self.cursor).saturating_sub(position));
                     if self.send(page).await? {
                         return Ok(End::Limit);
                     }
@@ -388,6 +394,15 @@ impl Reader {
             return Err(Stop::Failed(StoreError::Unavailable(cause.into())));
         }
         Ok(())
+    }
+}
+
+/// Positions between two places of a query. By time nobody knows.
+const fn passed(from: Cursor, to: Cursor) -> Option<u64> {
+    match (from.start, to.start) {
+        (PageStart::From(first), PageStart::From(last)) => Some(last.saturating_sub(first)),
+        (PageStart::Below(first), PageStart::Below(last)) => Some(first.saturating_sub(last)),
+        _ => None,
     }
 }
 

@@ -32,6 +32,8 @@ fn run(explain: bool) -> Letters {
         drain: CancellationToken::new(),
         readers: TaskTracker::new(),
         running: Arc::default(),
+        metrics: Arc::default(),
+        tails: Arc::default(),
     };
     let query = Query {
         log: LogName::parse("main").expect("a log"),

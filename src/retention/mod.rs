@@ -286,7 +286,7 @@ impl Keeper {
         if oldest <= first {
             return Ok(Applied { report, position: None });
         }
-        self.metrics.removed(oldest - first);
+        self.metrics.chores.removed(oldest - first);
         let position = self.tell(log, oldest, Some(first), asked).await?;
         tracing::info!(%log, first, oldest, position, "retention has removed events");
         Ok(Applied { report, position: Some(position) })

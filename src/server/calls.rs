@@ -8,7 +8,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -18,10 +18,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
+use super::measured::Measured;
 use crate::{
     auth::rules::{self, Rule},
     grpc::status,
-    telemetry::Metrics,
+    telemetry::{LoadShed, Metrics},
 };
 
 /// Calls at once. The limits below it add up to 4,352 (4,096 append streams, 256 queries), so as many again are left
@@ -85,18 +86,25 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let CallsLayer { room, open_to_all, metrics } = &self.layer;
-        let (room, places) = match rules::of(request.uri().path()) {
+        let rule = rules::of(request.uri().path());
+        let (room, places) = match rule {
             Some((_, Rule::Anyone)) => (open_to_all, MAX_OPEN_TO_ALL),
             _ => (room, MAX_OF_CALLERS),
         };
+        let mut measured = Measured::begin(rule.map(|(method, _)| method), Arc::clone(metrics));
         let Ok(permit) = Arc::clone(room).try_acquire_owned() else {
-            metrics.call_refused();
+            metrics.calls.shed(LoadShed::calls);
             let refused = status::too_many_calls(places).into_http();
+            measured.heard(refused.headers());
             return Box::pin(std::future::ready(Ok(refused)));
         };
         let place = Place::take(permit, Arc::clone(metrics));
         let answer = self.inner.call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| Body::new(Placed { body, _place: place }))) })
+        Box::pin(async move {
+            let answer = answer.await?;
+            measured.heard(answer.headers());
+            Ok(answer.map(|body| Body::new(Placed { body, measured, _place: place })))
+        })
     }
 }
 
@@ -108,20 +116,21 @@ struct Place {
 
 impl Place {
     fn take(permit: OwnedSemaphorePermit, metrics: Arc<Metrics>) -> Self {
-        metrics.open_calls(1);
+        metrics.calls.active(1);
         Self { _permit: permit, metrics }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.metrics.open_calls(-1);
+        self.metrics.calls.active(-1);
     }
 }
 
 /// An answer whose call has a place for as long as it is being sent.
 struct Placed {
     body: Body,
+    measured: Measured,
     _place: Place,
 }
 
@@ -133,7 +142,17 @@ impl http_body::Body for Placed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    self.measured.heard(trailers);
+                }
+            }
+            Some(Err(status)) => self.measured.ended = Some(status.code()),
+            None => {}
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

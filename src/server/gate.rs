@@ -25,7 +25,7 @@ use crate::{
     grpc::{status, told::Denials},
     ingest::shares::Shares,
     journal::Journal,
-    telemetry::Metrics,
+    telemetry::{LoadShed, Metrics},
 };
 
 /// Adds [`Gate`].
@@ -128,7 +128,7 @@ where
             if access.borrow().table().is_some() {
                 share = shares.take(caller.name());
                 if share.is_none() {
-                    metrics.call_refused();
+                    metrics.calls.shed(LoadShed::calls);
                     return Ok(status::too_many_calls_of_caller(MAX_OF_ONE_CALLER).into_http());
                 }
             }

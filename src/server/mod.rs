@@ -3,7 +3,7 @@
 //! tonic passes absent limits on as "none", where hyper has defaults of its own, so every limit is set
 //! here. The layers, from the outside in:
 //!
-//! 1. `calls`: outermost, so that a call without a place costs nothing more.
+//! 1. `calls`: outermost, so that a call without a place costs nothing more, and is measured all the same.
 //! 2. `gate`: nothing is done for nobody.
 //! 3. `intake`: before the services, because they see a message only when all of it is in memory.
 pub mod admin;
@@ -14,6 +14,7 @@ mod gate;
 mod handover;
 mod intake;
 pub mod listener;
+mod measured;
 mod tenure;
 pub mod tls;
 

@@ -1,17 +1,12 @@
 //! What lies behind a store failure, for those who must know more than what to do: who waits for a database to come, and
 //! who tells that a disk is full. Called by: `app` at start, and `ingest`.
-use super::StoreError;
-
-/// The schema is missing, or older than this program needs.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}; run `chancery migrate`")]
-pub struct SchemaBehind(pub String);
+use super::{SchemaFault, StoreError};
 
 /// Whether a store that could not be opened may become one that can without anybody touching this server: a database that
 /// starts, or whose schema is being migrated. Not so credentials, names and certificates that it refuses.
 pub fn may_come(error: &StoreError) -> bool {
     match error {
-        StoreError::Broken(source) => source.is::<SchemaBehind>(),
+        StoreError::Schema(fault) => matches!(fault, SchemaFault::Missing | SchemaFault::Older { .. }),
         StoreError::Unavailable(source)
         | StoreError::Locked(source)
         | StoreError::StateUnknown(source)
@@ -21,7 +16,7 @@ pub fn may_come(error: &StoreError) -> bool {
             !matches!(source.downcast_ref(), Some(sqlx::Error::Tls(_) | sqlx::Error::Configuration(_)))
                 && !sql_code(error).is_some_and(refused)
         }
-        StoreError::KeyTaken => false,
+        StoreError::Broken(_) | StoreError::KeyTaken => false,
     }
 }
 
@@ -41,7 +36,7 @@ fn sql_code(error: &StoreError) -> Option<String> {
         | StoreError::StateUnknown(source)
         | StoreError::TooSlow(source)
         | StoreError::Broken(source) => source,
-        StoreError::KeyTaken => return None,
+        StoreError::Schema(_) | StoreError::KeyTaken => return None,
     };
     let database = source.downcast_ref::<sqlx::Error>()?.as_database_error()?;
     Some(database.code()?.into_owned())

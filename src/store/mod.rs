@@ -9,14 +9,17 @@
 mod causes;
 mod erase;
 mod examine;
+mod figures;
 mod filling;
 mod index;
 mod index_steps;
+mod measured;
 mod postgres;
 mod producer_columns;
 mod producers;
 mod quarantine;
 mod retention;
+mod schema;
 mod sql;
 mod sqlite;
 mod tree;
@@ -31,10 +34,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-pub use causes::{SchemaBehind, is_full, may_come};
+pub use causes::{is_full, may_come};
 pub use erase::{ErasedEvent, Eraser, ErasureCounts, ErasureRequest, Erasures};
 pub use examine::{Finding, Standing, examine};
+pub use figures::{Connections, Figures, Measures};
 pub use index::{Behind, IndexReads, IndexWriter, Live, Moment, RollupRequest, Times};
+pub use measured::Measured;
 pub use producers::{
     Epoch, EpochKey, EpochRow, Gap, LastSeen, ProducerDelta, ProducerDetail, ProducerPage, ProducerRow,
     ProducerWrites, Run, StoredEpoch,
@@ -43,6 +48,7 @@ pub use quarantine::{
     Discard, QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow,
 };
 pub use retention::{Extent, Hold, Marked, Retention};
+pub use schema::SchemaFault;
 pub use tree::{NewTile, StoredCheckpoint, TILE_BYTES, TreeReads, Trees, WantedCheckpoint};
 pub use url::StoreUrl;
 use uuid::Uuid;
@@ -79,6 +85,9 @@ pub enum StoreError {
     /// The database refused a statement or holds what it must not; trying again will not help.
     #[error("the store refused or is broken: {0}")]
     Broken(#[source] Source),
+    /// This program does not run on the schema of the database, until one of them is brought up to date.
+    #[error(transparent)]
+    Schema(#[from] SchemaFault),
 }
 
 /// What makes two submissions one event.
@@ -242,10 +251,11 @@ pub struct Quarantined {
 
 /// A database.
 #[async_trait]
-pub trait Store: IndexReads + Trees + Retention + Erasures {
-    /// Brings the schema up to date, and fills in columns that came with it. Can be ended and begun again.
+pub trait Store: IndexReads + Trees + Retention + Erasures + Measures {
+    /// Brings the schema up to date, and fills in columns that came with it. Can be ended and begun again, and run by
+    /// several programs at once. A newer schema that allows this program is left as it is.
     async fn migrate(&self) -> Result<(), StoreError>;
-    /// Whether the store answers and has the schema this program needs.
+    /// Whether the store answers and has a schema that this program runs on: `StoreError::Schema` when it does not.
     async fn ready(&self) -> Result<(), StoreError>;
     /// A connection of its own for one sequencer.
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError>;
@@ -403,18 +413,6 @@ fn leaf_hashes_from_sql(positions: &Range<u64>, found: &[Vec<u8>]) -> Result<Vec
 
 fn broken(what: impl fmt::Display) -> StoreError {
     StoreError::Broken(what.to_string().into())
-}
-
-/// Checks that every migration that this program knows is applied. Further ones may be there: during a
-/// rollout the schema is migrated while older replicas still run, so migrations must leave what older
-/// programs use as it is.
-fn schema_matches(migrator: &sqlx::migrate::Migrator, applied: &[i64]) -> Result<(), StoreError> {
-    let wanted: Vec<i64> = migrator.iter().map(|migration| migration.version).collect();
-    if wanted.iter().all(|version| applied.contains(version)) {
-        return Ok(());
-    }
-    let why = format!("the schema has migrations {applied:?}, this program needs {wanted:?}");
-    Err(StoreError::Broken(SchemaBehind(why).into()))
 }
 
 #[cfg(test)]

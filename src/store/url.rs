@@ -10,6 +10,16 @@ pub enum StoreUrl {
     Postgres(String),
 }
 
+impl StoreUrl {
+    /// What OpenTelemetry's conventions call the database.
+    pub const fn system(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgresql",
+        }
+    }
+}
+
 impl FromStr for StoreUrl {
     type Err = String;
 

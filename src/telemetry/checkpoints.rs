@@ -11,6 +11,8 @@ use prometheus_client::{
 };
 use tokio::time::Instant;
 
+use super::{asked::Told, register::counter};
+
 /// Why a witness did not cosign.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "label values are words in lower case")]
@@ -70,6 +72,8 @@ pub struct CheckpointMetrics {
     halted: Gauge,
     cosigned: Family<ByWitness, Counter>,
     failures: Family<ByFailure, Counter>,
+    verified_until: Told,
+    verify_failures: Counter,
 }
 
 impl CheckpointMetrics {
@@ -103,7 +107,31 @@ impl CheckpointMetrics {
             "Logs of which nothing is signed because there are too many",
             unsigned.clone(),
         );
-        Self { lag, waits: Mutex::default(), unsigned, signed, halted, cosigned, failures }
+        let verified_until = Told::default();
+        let help = "When this signer last found that every log extends what was signed";
+        registry.register_with_unit(
+            "chain_verified_until_timestamp",
+            help,
+            Unit::Seconds,
+            verified_until.clone(),
+        );
+        let verify_failures = counter(
+            registry,
+            "chain_verify_failures",
+            "Times that a log was found not to extend what was signed",
+        );
+        let waits = Mutex::default();
+        Self { lag, waits, unsigned, signed, halted, cosigned, failures, verified_until, verify_failures }
+    }
+
+    /// Every log was found to extend what was signed of it, at this time in microseconds since 1970.
+    pub fn verified(&self, at: i64) {
+        self.verified_until.set(u64::try_from(at / 1_000_000).unwrap_or_default());
+    }
+
+    /// A log was found not to.
+    pub fn verify_failed(&self) {
+        self.verify_failures.inc();
     }
 
     /// How long the oldest commit has waited for a checkpoint, and since when one waits.

@@ -101,7 +101,7 @@ impl ConnectionMetrics {
         );
         let expiry = Family::<ByCertificate, Gauge<f64, AtomicU64>>::default();
         registry.register_with_unit(
-            "tls_certificate_expiry_timestamp",
+            "tls_certificate_not_after_timestamp",
             "When a certificate expires",
             Unit::Seconds,
             expiry.clone(),

@@ -1,19 +1,32 @@
 //! What the process tells of itself: the log on stderr, and the metrics that the admin port serves.
+mod asked;
+mod calls;
 mod checkpoints;
+mod chores;
+mod closed;
 mod connections;
+mod ingest;
 mod metrics;
+mod process;
 mod producers;
 mod pulse;
+mod query;
+mod register;
 mod self_audit;
 mod storage;
+mod text;
 
 use std::{io::IsTerminal as _, str::FromStr};
 
+pub use calls::LoadShed;
 pub use checkpoints::WitnessFailure;
 pub use connections::{ConnectionMetrics, Expires, Refused};
-pub use metrics::{Metrics, Outcome, QueryThrottle, Throttle};
+pub use ingest::{IngestMetrics, Outcome, RefusedFor};
+pub use metrics::Metrics;
+pub use process::Signal;
 pub use producers::MOST_LABELS;
 pub use pulse::{Pulse, Work};
+pub use query::Canceller;
 pub use self_audit::LostTo;
 pub use storage::WritesRefused;
 use tracing_subscriber::{

@@ -7,6 +7,7 @@ use crate::harness::{
     calls::{append, atomic, everything, refuse},
     database::assert_empty,
     events,
+    metrics::conserved,
     server::Server,
 };
 
@@ -34,6 +35,7 @@ fn one_bad_event_refuses_the_whole_batch() {
                 assert!(everything(&mut audit, "").await.is_empty());
             }
             assert_empty(&store).await;
+            conserved(&server).await;
         });
     }
 }
@@ -53,6 +55,7 @@ fn every_bad_event_is_named() {
             assert_eq!(refusal.fields(), ["events[1].family", "events[3].token_server.type"]);
             assert_eq!(refusal.metadata["refused_events"], "2");
             assert_empty(&store).await;
+            conserved(&server).await;
         });
     }
 }
@@ -87,6 +90,7 @@ fn positions_are_dense_and_in_the_order_of_the_request() {
             let read: Vec<_> = stored.into_iter().map(|event| (event.event_id, event.leaf_hash)).collect();
             assert_eq!(read, sent);
             assert!(read.iter().all(|(_, leaf_hash)| leaf_hash.len() == 32));
+            conserved(&server).await;
         });
     }
 }

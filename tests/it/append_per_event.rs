@@ -13,6 +13,7 @@ use crate::harness::{
     calls::{Refusal, accept, append, atomic, everything, from_producer, per_event, results},
     database::Database,
     events,
+    metrics::conserved,
     server::Server,
 };
 
@@ -59,6 +60,7 @@ fn one_batch_meets_every_fate() {
             let submitted = database.bytes("SELECT submitted FROM quarantine").await;
             assert_eq!(submitted.len(), 1, "the rejected one is nowhere");
             assert_eq!(NewEvent::decode(submitted[0].as_slice()).expect("a NewEvent"), unknown);
+            conserved(&server).await;
         });
     }
 }
@@ -104,6 +106,7 @@ fn a_quarantined_event_is_kept_once_and_without_its_secrets() {
             append(&mut audit, from_producer("shim-2", per_event(vec![event]))).await;
             assert_eq!(database.rows("quarantine").await, 3);
             assert_eq!(database.rows("events").await + database.rows("event_keys").await, 0);
+            conserved(&server).await;
         });
     }
 }
@@ -125,6 +128,7 @@ fn a_batch_of_bad_events_only_is_answered() {
             assert_eq!(results(&answer), [AppendResult::Quarantined; 1000]);
             assert_eq!(answer.tree_size, 1);
             assert_eq!(Database::open(&store).await.rows("quarantine").await, 1000);
+            conserved(&server).await;
         });
     }
 }

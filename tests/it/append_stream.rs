@@ -5,7 +5,9 @@ use std::time::Duration;
 use chancery::proto::v1::{self, AppendResult, AppendStreamRequest};
 use tonic::Code;
 
-use crate::harness::{KINDS, TestStore, block_on, events, server::Server, stream::Stream};
+use crate::harness::{
+    KINDS, TestStore, block_on, events, metrics::conserved, server::Server, stream::Stream,
+};
 
 fn batch(size: usize) -> Vec<v1::NewEvent> {
     (0..size).map(|at| events::hold(&format!("device-{at}"))).collect()
@@ -39,6 +41,7 @@ fn settings_come_first_and_acks_in_order_with_dense_positions() {
             drop(stream.batches);
             let mut answers = stream.answers;
             assert!(answers.message().await.expect("a clean end").is_none());
+            conserved(&server).await;
         });
     }
 }
@@ -78,6 +81,7 @@ fn a_bad_event_never_ends_the_stream() {
             let good = stream.answer().await;
             assert_eq!(good.results[0].result(), AppendResult::Accepted);
             assert_eq!(good.results[0].position, Some(1));
+            conserved(&server).await;
         });
     }
 }
@@ -118,6 +122,7 @@ fn unacked_batches_sent_again_on_a_new_stream_are_duplicates() {
             }
             positions.sort_unstable();
             assert_eq!(positions, (0..1000).collect::<Vec<_>>(), "{kind:?}: nothing lost, nothing doubled");
+            conserved(&server).await;
         });
     }
 }
@@ -173,6 +178,7 @@ fn broken_rules_end_the_stream_with_a_reason() {
             assert_eq!(error.code(), Code::InvalidArgument, "{numbers:?}");
             assert!(error.message().starts_with(field), "{}", error.message());
         }
+        conserved(&server).await;
     });
 }
 
@@ -199,5 +205,6 @@ fn the_server_waits_for_a_store_that_is_away_and_says_so() {
         };
         assert_eq!(ack.acked_through, 1);
         assert!(ack.results.iter().all(|result| result.result() == AppendResult::Accepted));
+        conserved(&server).await;
     });
 }

@@ -1,30 +1,91 @@
-//! docs/configuration.md and the README's table list every setting of `chancery serve` with its flag,
-//! variable and default as `--help` gives them, and no other. The page's example file is accepted.
+//! docs/configuration.md holds the table that `chancery config reference` makes of the declarations; its tables of
+//! further keys are those that the file takes; its example file sets every key, and is accepted.
 use std::collections::BTreeSet;
 
 use regex::Regex;
 
 use crate::{
-    documents::{blocks, code_words, table},
-    harness::server::chancery,
+    documents::{blocks, code_words, read, table},
+    harness::{cli::run, server::chancery},
 };
 
-/// Flag, variable, default.
-type Setting = (String, String, Option<String>);
+/// A setting as documented.
+pub struct Setting {
+    pub flag: String,
+    pub variable: String,
+    pub default: Option<String>,
+    pub unit: String,
+}
+
+impl Setting {
+    /// The key, and whether it stands in `[limits]`.
+    pub fn key(&self) -> (String, bool) {
+        let key = self.flag.trim_start_matches("--").replace('-', "_");
+        let limit = key.ends_with("_per_second");
+        (key, limit)
+    }
+}
+
+/// Every setting that the binary declares.
+pub fn settings() -> Vec<Setting> {
+    let page = run(chancery().args(["config", "reference"]), "").out;
+    let rows = page.lines().skip(2).map(|row| row.trim_matches('|').split('|').map(str::trim).collect());
+    let word = |cell: &str| code_words(cell).next().map(str::to_owned);
+    let settings: Vec<_> = rows
+        .map(|row: Vec<&str>| Setting {
+            flag: word(row[0]).expect("a flag"),
+            variable: word(row[1]).expect("a variable"),
+            default: word(row[3]),
+            unit: row[4].to_owned(),
+        })
+        .collect();
+    assert!(settings.len() > 20, "{page}");
+    settings
+}
 
 #[test]
-fn both_tables_are_the_help() {
-    let settings = of_help();
-    assert!(settings.len() > 5, "{settings:?}");
-    for document in ["docs/configuration.md", "README.md"] {
-        let mut listed = BTreeSet::new();
-        for row in table(document, "## Settings") {
-            let word = |cell: &str| code_words(cell).next().map(str::to_owned);
-            let flag = word(&row[0]).unwrap_or_else(|| panic!("{document}: no flag in {row:?}"));
-            let variable = word(&row[1]).unwrap_or_else(|| panic!("{document}: no variable in {row:?}"));
-            listed.insert((flag, variable, word(&row[2])));
-        }
-        assert_eq!(listed, settings, "{document} (left) and `chancery serve --help` (right) differ");
+fn the_page_has_the_table_that_the_binary_prints() {
+    let page = read("docs/configuration.md");
+    let (_, rest) = page.split_once("\n## Settings\n").expect("the heading");
+    let rows: Vec<_> = rest
+        .lines()
+        .skip_while(|line| !line.starts_with('|'))
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    let printed = run(chancery().args(["config", "reference"]), "").out;
+    assert_eq!(
+        rows,
+        printed.lines().collect::<Vec<_>>(),
+        "put the output of `chancery config reference` there"
+    );
+}
+
+#[test]
+fn the_table_is_the_help() {
+    let settings = settings();
+    let listed: BTreeSet<_> =
+        settings.iter().map(|it| (it.flag.clone(), it.variable.clone(), it.default.clone())).collect();
+    assert_eq!(listed, of_help(), "the table (left) and `chancery serve --help` (right) differ");
+    for setting in &settings {
+        let (key, _) = setting.key();
+        assert_eq!(setting.variable, format!("CHANCERY_{}", key.to_uppercase()), "named alike");
+    }
+}
+
+/// The tables whose keys are no flags: what is told of an unknown key there lists them.
+#[test]
+fn the_further_tables_have_the_keys_that_the_file_takes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, heading) in [("jwt", "## Signed tokens"), ("limits", "## Limits of producers")] {
+        let path = folder.path().join("chancery.toml");
+        std::fs::write(&path, format!("[{name}]\nzzzzzzzzzzzzzzzz = 1\n")).expect("a file");
+        let ran = run(chancery().args(["config", "show", "--config"]).arg(&path), "");
+        let (_, known) = ran.err.split_once("expected one of").unwrap_or_else(|| panic!("{ran:?}"));
+        let known: BTreeSet<_> = code_words(known).map(str::to_owned).collect();
+        let rows = table("docs/configuration.md", heading);
+        let listed: BTreeSet<_> =
+            rows.iter().filter_map(|row| code_words(&row[0]).next()).map(str::to_owned).collect();
+        assert_eq!(listed, known, "{heading} (left) and the keys of [{name}] (right)");
     }
 }
 
@@ -32,14 +93,19 @@ fn both_tables_are_the_help() {
 fn the_example_file_is_accepted() {
     let example = blocks("docs/configuration.md").into_iter().find(|block| block.language == "toml");
     let example = example.expect("an example file").text;
-    for (flag, ..) in of_help() {
-        let key = flag.trim_start_matches("--").replace('-', "_");
+    for setting in settings() {
+        let (key, _) = setting.key();
         assert!(
-            key == "config" || example.lines().any(|line| line.starts_with(&format!("{key} = "))),
+            ["config", "store"].contains(&key.as_str())
+                || example.lines().any(|line| line.starts_with(&format!("{key} = "))),
             "the example file does not set {key}"
         );
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = folder.path().join("store");
+    std::fs::write(&store, "sqlite:chancery.db\n").expect("a file");
+    std::fs::set_permissions(&store, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("set");
+    let example = example.replace("/run/secrets/store", &store.display().to_string());
     let path = folder.path().join("chancery.toml");
     std::fs::write(&path, &example).expect("a file");
     // A key is read with the settings.
@@ -51,8 +117,8 @@ fn the_example_file_is_accepted() {
     assert!(said.contains("catalog file") && !said.contains("setting "), "{said}");
 }
 
-/// The settings as `chancery serve --help` shows them.
-fn of_help() -> BTreeSet<Setting> {
+/// The settings as `chancery serve --help` shows them: flag, variable, default.
+fn of_help() -> BTreeSet<(String, String, Option<String>)> {
     let output = chancery().args(["serve", "--help"]).env("COLUMNS", "500").output().expect("the help");
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
     // Each flag begins a line; some have no value.

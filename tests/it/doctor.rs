@@ -132,7 +132,7 @@ fn what_is_bad_is_named_with_what_to_do() {
         (&garbage, &[], "store", "no database"),
         (sqlite, &["--min-free-disk", "1000000000000000000"], "disk", "make room"),
         (sqlite, &["--tls-certificate", certificate, "--tls-key", other], "certificate", "is not the key"),
-        (sqlite, &["--access", &access], "access", "nmae"),
+        (sqlite, &["--access", &access], "access", "unknown field"),
         (sqlite, &["--catalog", &catalog], "catalog", "catalog.toml"),
         (sqlite, &["--signing-key-file", key, "--signer-state", open], "signer state", "chmod 700"),
     ];

@@ -55,6 +55,20 @@ pub fn table(document: &str, line: &str) -> Vec<Vec<String>> {
     rows
 }
 
+/// The rows of every table of a document: the cells of each, without the heads.
+pub fn tables(document: &str) -> Vec<Vec<String>> {
+    let text = read(document);
+    let lines: Vec<_> = text.lines().collect();
+    let mut rows = Vec::new();
+    for table in lines.split(|line| !line.starts_with('|')).filter(|table| table.len() > 2) {
+        let cells =
+            |row: &&str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+        rows.extend(table[2..].iter().map(cells));
+    }
+    assert!(!rows.is_empty(), "{document} has no tables");
+    rows
+}
+
 /// The words between single backticks.
 pub fn code_words(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)

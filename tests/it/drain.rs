@@ -9,6 +9,7 @@ use crate::harness::{
     KINDS, TestStore, block_on,
     calls::{Refusal, append, atomic, everything},
     events,
+    metrics::conserved,
     server::Server,
     writers::{OnError, Writers},
 };
@@ -47,6 +48,7 @@ fn sigterm_during_writes_loses_and_doubles_nothing() {
             for event in stored {
                 assert_eq!(places.get(&event.event_id).copied(), event.position, "{kind:?}");
             }
+            conserved(&server).await;
         });
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use crate::harness::{
     KINDS, TestStore, block_on,
     calls::{append, atomic, everything},
+    metrics::conserved,
     server::Server,
     writers::{OnError, Writers},
 };
@@ -42,6 +43,7 @@ fn every_acked_event_is_at_its_position_after_a_kill() {
                         "{kind:?} cycle {cycle}"
                     );
                 }
+                conserved(&server).await;
             });
         }
     }

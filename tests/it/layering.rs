@@ -243,6 +243,7 @@ fn the_command_line_is_a_client_and_sees_nothing_of_the_server() {
                     "cli/keys.rs",
                     "cli/token.rs",
                     "cli/access.rs",
+                    "cli/config.rs",
                     "cli/bench/ceiling.rs",
                     "cli/bench/query.rs",
                 ]

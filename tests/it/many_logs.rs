@@ -14,11 +14,16 @@ use crate::harness::{
     calls::{Refusal, accept, append, atomic, everything, per_event, query, results},
     database::Database,
     events,
+    metrics::{conserved, metrics},
     server::Server,
 };
 
 /// Logs that a server appends to at a time.
 const LOGS: usize = 2048;
+
+/// Time series of a server at most that has been asked for a bit of everything: mostly those of histograms, 17 for each
+/// operation of the store and each method with each status.
+const MOST_SERIES: usize = 2_500;
 
 fn into_log(log: &str, events: Vec<NewEvent>) -> AppendRequest {
     AppendRequest { log: log.to_owned(), ..atomic(events) }
@@ -68,6 +73,7 @@ fn each_log_has_its_own_positions_and_events() {
             }
             // "main" is the log without a name.
             assert_eq!(everything(&mut audit, "main").await, everything(&mut audit, "").await);
+            conserved(&server).await;
         });
     }
 }
@@ -110,6 +116,11 @@ fn a_thousand_logs_share_a_few_connections() {
                 // 8 that write, 8 that read, 1 that watches.
                 assert!(database.number(connections).await <= 17);
             }
+            // No time series is of a log.
+            let samples = metrics(&server).await;
+            assert!(!samples.keys().any(|name| name.contains("\"log-")), "{samples:?}");
+            assert!(samples.len() < MOST_SERIES, "{kind:?}: {} series", samples.len());
+            conserved(&server).await;
         });
         let peak = server.peak_memory();
         assert!(peak < 200 * 1024, "{kind:?}: {peak} KiB");
@@ -161,6 +172,7 @@ fn one_open_log_too_many_is_refused_with_the_limit_and_a_time_to_come_back() {
                 assert!(began.elapsed() < Duration::from_secs(60), "no log was ever closed");
                 sleep(Duration::from_millis(500)).await;
             }
+            conserved(&server).await;
         });
     }
 }
@@ -195,5 +207,6 @@ fn logs_that_somebody_else_holds_do_not_hold_up_the_others() {
                 assert_eq!(Refusal::of(&status).reason, "STORE_UNAVAILABLE");
             }
         }
+        conserved(&server).await;
     });
 }

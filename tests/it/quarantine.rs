@@ -16,6 +16,7 @@ use crate::harness::{
     calls::{Refusal, accept, append, atomic, everything, from_producer, per_event, results},
     database::Database,
     events,
+    metrics::conserved,
     server::Server,
 };
 
@@ -139,6 +140,7 @@ fn events_are_listed_oldest_first_with_reason_and_without_secrets() {
             let other =
                 ListQuarantinedRequest { log: "other".to_owned(), ..ListQuarantinedRequest::default() };
             assert!(list(&mut quarantine, other).await.is_empty());
+            conserved(&server).await;
         });
     }
 }
@@ -198,8 +200,9 @@ fn an_event_is_appended_once_the_catalog_knows_it() {
             assert_eq!(results(&again), [Duplicate]);
             assert_eq!(everything(&mut audit, "").await.len(), 3);
             let (_, metrics) = server.admin_get("/metrics").await;
-            assert!(metrics.contains("chancery_append_received_events_total 5\n"), "{metrics}");
-            assert!(metrics.contains("chancery_append_events_total{result=\"accepted\"} 2\n"), "{metrics}");
+            assert!(metrics.contains("chancery_ingest_received_events_total 5\n"), "{metrics}");
+            assert!(metrics.contains("chancery_ingest_events_total{result=\"accepted\"} 2\n"), "{metrics}");
+            conserved(&server).await;
         });
     }
 }
@@ -253,6 +256,7 @@ fn a_call_replays_at_most_1000_and_says_how_to_go_on() {
             assert_eq!((rest.results.len(), rest.left, rest.next.as_str()), (200, 0, ""));
             let replayed = first.results.iter().chain(&rest.results).map(|each| each.id.clone());
             assert_eq!(replayed.collect::<Vec<_>>(), ids(&listed(&mut quarantine).await));
+            conserved(&server).await;
         });
     }
 }
@@ -348,6 +352,7 @@ fn bad_input_has_a_reason_and_a_field() {
             let refusal = Refusal::of(&quarantine.replay_quarantined(request).await.expect_err("a refusal"));
             assert_eq!(refusal.reason, "INVALID_IDS");
             assert_eq!(listed(&mut quarantine).await.len(), 1);
+            conserved(&server).await;
         });
     }
 }

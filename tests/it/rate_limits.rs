@@ -11,7 +11,7 @@ use crate::harness::{
     block_on,
     calls::{Audit, Refusal, accept, append, atomic, from_producer, per_event, query, refuse, results},
     events,
-    metrics::{fates, metrics},
+    metrics::{conserved, fates, metrics},
     server::Server,
     stream::Stream,
 };
@@ -64,10 +64,11 @@ fn every_call_pays_whatever_becomes_of_its_events() {
             // Another producer.
             accept(&mut audit, from_producer("other", atomic(batch(1000)))).await;
             let samples = metrics(&server).await;
-            assert_eq!(samples["chancery_append_throttled_total{cause=\"events_per_second\"}"], 3.0);
+            assert_eq!(samples["chancery_load_shed_total{cause=\"events_per_second\"}"], 3.0);
             let (received, by_result) = fates(&samples);
             assert_eq!(by_result.values().sum::<f64>(), received);
             assert_eq!(by_result["not_attempted"], 1000.0, "of both refused calls, not of the dry run");
+            conserved(&server).await;
         });
     }
 }
@@ -146,6 +147,7 @@ fn a_producer_far_above_its_rate_gets_its_rate_and_the_others_all_they_send() {
                 }
             }
             assert!(told > 2, "only {told} calls were told to wait");
+            conserved(&server).await;
         });
     }
 }
@@ -176,6 +178,7 @@ fn bytes_are_limited_too() {
         limited(&refusal, "bytes_per_second", "1024");
         let bytes = prost::Message::encoded_len(&large()) * calls;
         assert!((4_100_000..4_300_000).contains(&bytes), "{bytes} bytes of a burst of 4 MiB");
+        conserved(&server).await;
     });
 }
 
@@ -210,6 +213,7 @@ fn a_stream_is_told_to_wait_and_goes_on() {
                 }
             }
             assert!(throttles > 0, "no notice");
+            conserved(&server).await;
         });
     }
 }

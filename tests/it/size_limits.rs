@@ -12,6 +12,7 @@ use crate::harness::{
     calls::{Refusal, accept, append, atomic, per_event, refuse},
     database::assert_empty,
     events,
+    metrics::conserved,
     server::Server,
 };
 
@@ -53,6 +54,7 @@ fn an_event_above_64_kib_is_refused() {
             }
             assert_empty(&store).await;
             assert_eq!(accept(&mut audit, atomic(vec![sized(64 * 1024)])).await, [0]);
+            conserved(&server).await;
         });
     }
 }
@@ -72,6 +74,7 @@ fn a_batch_above_1000_events_is_refused() {
             }
             assert_empty(&store).await;
             assert_eq!(accept(&mut audit, atomic(batch(1000))).await.len(), 1000);
+            conserved(&server).await;
         });
     }
 }
@@ -121,6 +124,7 @@ fn a_message_above_the_limit_of_its_call_is_refused() {
             assert_empty(&store).await;
             // The connection still works.
             assert_eq!(accept(&mut audit, atomic(vec![events::hold("device-1")])).await, [0]);
+            conserved(&server).await;
         });
     }
 }
@@ -162,6 +166,7 @@ fn the_status_of_a_thousand_bad_events_fits_into_8_kib_of_headers() {
                 assert!(headers < 8000, "{headers} bytes of headers, {shown} violations shown");
             }
             assert_empty(&store).await;
+            conserved(&server).await;
         });
     }
 }
@@ -190,5 +195,6 @@ fn two_million_empty_events_are_refused_before_they_take_memory() {
         assert_eq!((refusal.code, refusal.reason.as_str()), (Code::InvalidArgument, "BATCH_TOO_LARGE"));
         assert!(server.peak_memory() < 256 * 1024, "{} KiB", server.peak_memory());
         assert_empty(&store).await;
+        conserved(&server).await;
     });
 }

@@ -13,6 +13,7 @@ use crate::harness::{
     calls::{Refusal, accept, append, atomic, everything, per_event, refuse, results},
     database::Database,
     events,
+    metrics::conserved,
     server::Server,
     writers::{OnError, Writers},
 };
@@ -48,6 +49,7 @@ fn connections_that_the_database_ends_lose_and_double_nothing() {
         for event in stored {
             assert_eq!(places.get(&event.event_id).copied(), event.position);
         }
+        conserved(&server).await;
     });
 }
 
@@ -94,6 +96,7 @@ fn a_locked_store_is_unavailable_and_works_again_after() {
             let again = append(&mut audit, per_event(mixed)).await;
             assert_eq!(results(&again), [Accepted, Rejected, Quarantined]);
             assert_eq!(everything(&mut audit, "").await.len(), 3);
+            conserved(&server).await;
         });
     }
 }

@@ -12,6 +12,7 @@ use crate::harness::{
     calls::{accept, append, atomic, everything, per_event, refuse, results},
     database::{Database, assert_empty},
     events,
+    metrics::conserved,
     server::Server,
 };
 
@@ -46,6 +47,7 @@ fn good_events_are_accepted_without_a_place() {
             assert!(everything(&mut audit, "").await.is_empty());
             assert_empty(&store).await;
             assert_eq!(Database::open(&store).await.rows("log_head").await, 0, "not even a log is made");
+            conserved(&server).await;
         });
     }
 }
@@ -80,6 +82,7 @@ fn every_fate_is_foretold() {
             assert_eq!(Database::open(&store).await.rows("quarantine").await, 0);
             // Nothing of it was remembered.
             assert_eq!(accept(&mut audit, atomic(vec![fresh])).await, [1]);
+            conserved(&server).await;
         });
     }
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     app::ceiling::Ceiling,
     cli::{ambient, connect::ConnectArgs, exit::Exit, failure::Failure, output::say},
-    config::MigrateArgs,
+    config::store_of_text,
 };
 
 /// Flags of `chancery bench ceiling`.
@@ -27,10 +27,15 @@ pub struct BenchCeilingArgs {
     #[command(flatten)]
     report: ReportArgs,
     /// The server's database. On PostgreSQL best over its Unix socket (`?host=/run/postgresql`): over TCP,
-    /// COPY of this driver waits for delayed acknowledgements, and the ceiling comes out too low
-    /// [default: sqlite:chancery.db].
-    #[arg(long, value_name = "URL", env = "CHANCERY_STORE", hide_env_values = true)]
-    store: Option<String>,
+    /// COPY of this driver waits for delayed acknowledgements, and the ceiling comes out too low.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CHANCERY_STORE",
+        hide_env_values = true,
+        default_value = "sqlite:chancery.db"
+    )]
+    store: String,
     /// RPC to send with.
     #[arg(long, value_enum, default_value = "stream")]
     way: Way,
@@ -56,9 +61,7 @@ const LOGS: [&str; 3] = ["bench-bulk", "bench-sequencer", "bench-server"];
 
 /// Runs the command.
 pub async fn run(args: BenchCeilingArgs) -> Result<Exit, Failure> {
-    let url = MigrateArgs { store: args.store.clone() }
-        .resolve()
-        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let url = store_of_text(&args.store).map_err(|error| Failure::Usage(error.to_string()))?;
     let connection = [args.connect.open().await?];
     let ceiling = Ceiling::open(url).await.map_err(in_store)?;
     let [bulk_log, sequencer_log, server_log] = LOGS;

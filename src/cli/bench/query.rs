@@ -25,7 +25,7 @@ use crate::{
         filter::FilterArgs,
         output::say,
     },
-    config::MigrateArgs,
+    config::store_of_text,
     proto::v1::{QueryRequest, QueryResponse, query_response::Payload},
 };
 
@@ -72,9 +72,7 @@ pub async fn run(args: BenchQueryArgs) -> Result<Exit, Failure> {
     let connection = args.connect.open().await?;
     let ceiling = match &args.ceiling {
         Some(url) => {
-            let url = MigrateArgs { store: Some(url.clone()) }
-                .resolve()
-                .map_err(|error| Failure::Usage(error.to_string()))?;
+            let url = store_of_text(url).map_err(|error| Failure::Usage(error.to_string()))?;
             Some(Ceiling::open(url).await.map_err(super::ceiling::in_store)?)
         }
         None => None,

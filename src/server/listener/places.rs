@@ -110,14 +110,14 @@ mod tests {
         assert_eq!(take("192.0.2.1").err(), Some(Refused::address));
         let third = take("2001:db8::1").expect("a place");
         assert_eq!(take("192.0.2.2").err(), Some(Refused::total));
-        assert!(metrics.text().contains("chancery_open_connections 3\n"));
+        assert!(metrics.open_metrics().contains("chancery_open_connections 3\n"));
         drop(first);
         let fourth = take("2001:db8:0:0:ffff::2").expect("a place");
         drop(second);
         assert_eq!(take("2001:db8::3").err(), Some(Refused::address), "one household");
         drop(take("2001:db8:0:1::1").expect("another household"));
         drop((third, fourth));
-        assert!(metrics.text().contains("chancery_open_connections 0\n"));
+        assert!(metrics.open_metrics().contains("chancery_open_connections 0\n"));
         assert!(places.taken.lock().expect("the table").by_address.is_empty());
     }
 }

@@ -4,8 +4,8 @@ use std::ops::Range;
 use async_trait::async_trait;
 
 use super::super::{
-    Counted, Extent, Hold, IndexReads, IndexWriter, Live, LogName, Marked, Moment, PageRequest, Retention,
-    RollupRequest, StoreError, Times,
+    Connections, Counted, Extent, Figures, Hold, IndexReads, IndexWriter, Live, LogName, Marked, Measures,
+    Moment, PageRequest, Retention, RollupRequest, StoreError, Times,
 };
 use super::{MemoryStore, readers_only};
 use crate::index::{self, chores::RunId};
@@ -102,5 +102,17 @@ impl Retention for MemoryStore {
         _released: (i64, &str),
     ) -> Result<bool, StoreError> {
         readers_only()
+    }
+}
+
+/// Nobody asks.
+#[async_trait]
+impl Measures for MemoryStore {
+    async fn figures(&self) -> Result<Figures, StoreError> {
+        Ok(Figures::default())
+    }
+
+    fn connections(&self) -> Connections {
+        Connections::default()
     }
 }

@@ -20,7 +20,7 @@ use super::{
     copy::Copy,
     failed,
     partitions::{self, Table},
-    producers, quarantine,
+    producers, quarantine, schema,
 };
 use crate::{
     event::{Columns, Producer, SealedEvent},
@@ -49,12 +49,13 @@ impl PostgresAppender {
         Ok(())
     }
 
-    /// Begins and locks, in one round trip. A log name is of `a-z 0-9 - _ .` only, so it can stand in the
+    /// Begins and locks, in one round trip, unless the schema has come to take newer programs only. A log name is of `a-z 0-9 - _ .` only, so it can stand in the
     /// text, which several statements at once must do without parameters.
     async fn lock(&mut self, log: &LogName) -> Result<Option<(Head, Table)>, StoreError> {
         let text = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{LOCK_WAIT}'; \
-             SELECT size, tree_size, frontier, partition_bits FROM log_head WHERE log = '{log}' FOR UPDATE"
+             SELECT size, tree_size, frontier, partition_bits, (SELECT oldest FROM schema_floor) \
+             FROM log_head WHERE log = '{log}' FOR UPDATE"
         );
         let row = sqlx::raw_sql(AssertSqlSafe(text)).fetch_optional(&mut self.connection).await;
         let row = row.map_err(|error| match &error {
@@ -65,6 +66,7 @@ impl PostgresAppender {
         })?;
         match row {
             Some(row) => {
+                schema::allows(row.try_get(4).map_err(failed)?)?;
                 let size = from_sql(row.try_get(0).map_err(failed)?)?;
                 let bits: Option<i16> = row.try_get(3).map_err(failed)?;
                 let bits = bits.map(u32::try_from).transpose().map_err(broken)?;

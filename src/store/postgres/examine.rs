@@ -68,7 +68,7 @@ async fn ask(
     let server: Server = sqlx::query_as(include_str!("server.sql")).fetch_one(&mut *connection).await?;
     found.push(Finding::good("store", format!("{shown} answers: PostgreSQL {}", server.version)));
     of_server(&server, found);
-    found.push(match super::read::schema(connection).await {
+    found.push(match super::schema::ready(connection).await {
         Ok(()) => Finding::good("schema", "as this program needs it"),
         Err(error @ (StoreError::Unavailable(_) | StoreError::Locked(_))) => {
             Finding::bad("schema", error.to_string(), "run it again when the database answers")

@@ -4,6 +4,7 @@ mod append;
 mod copy;
 mod erase;
 mod examine;
+mod figures;
 mod filling;
 mod index;
 mod index_write;
@@ -14,6 +15,7 @@ mod producers;
 mod quarantine;
 mod read;
 mod retention;
+mod schema;
 mod session;
 mod tree;
 
@@ -22,7 +24,7 @@ use std::{str::FromStr as _, time::Duration};
 use async_trait::async_trait;
 pub use examine::examine;
 use pool::pool;
-use sqlx::{ConnectOptions as _, PgPool, migrate::Migrator, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions as _, PgPool, postgres::PgConnectOptions};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -32,8 +34,6 @@ use super::{
     sql::{Dialect, Lists},
 };
 use crate::tree::Frontier;
-
-static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// In the "C" collation lower() folds ASCII letters only, as SQLite's does.
 pub(super) const DIALECT: Dialect =
@@ -105,16 +105,14 @@ impl PostgresStore {
 impl Store for PostgresStore {
     async fn migrate(&self) -> Result<(), StoreError> {
         let mut connection = session::connect(&self.options).await?;
-        MIGRATOR.run_direct(None, &mut connection, false).await.map_err(|error| match error {
-            sqlx::migrate::MigrateError::Execute(error) => failed(error),
-            other => StoreError::Broken(other.into()),
-        })?;
+        schema::migrate(&mut connection).await?;
         filling::fill(&mut connection).await?;
         sqlx::Connection::close(connection).await.map_err(failed)
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        read::ready(&self.sentinel).await
+        let mut connection = self.sentinel.acquire().await.map_err(failed)?;
+        schema::ready(&mut connection).await
     }
 
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError> {

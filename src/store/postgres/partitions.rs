@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Positions of a shared partition, as a power of two.
-const SHARED_BITS: u32 = 24;
+pub const SHARED_BITS: u32 = 24;
 /// How far ahead of the head partitions are made.
 const AHEAD: u64 = 1 << 20;
 /// How far ahead of the head there must be some: an append places a few thousand events at most.

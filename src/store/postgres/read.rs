@@ -1,40 +1,18 @@
-//! Reading from PostgreSQL: pages, counts, the schema check.
+//! Reading from PostgreSQL: pages and counts.
 use futures::TryStreamExt as _;
 use sqlx::{
-    AssertSqlSafe, PgConnection, PgPool, Row as _,
+    AssertSqlSafe, PgPool, Row as _,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
 
 use super::{
     super::{
-        CountRequest, Counted, GroupColumn, PageRequest, Rows, SchemaBehind, StoreError, StoredEvent, broken,
-        from_sql,
+        CountRequest, Counted, GroupColumn, PageRequest, Rows, StoreError, StoredEvent, broken, from_sql,
         sql::{self, Bind, Statement},
     },
-    DIALECT, MIGRATOR, failed, within,
+    DIALECT, failed, within,
 };
-
-/// Checks that every migration this program knows is applied.
-pub async fn ready(pool: &PgPool) -> Result<(), StoreError> {
-    let mut connection = pool.acquire().await.map_err(failed)?;
-    schema(&mut connection).await
-}
-
-/// The same, by a connection.
-pub async fn schema(connection: &mut PgConnection) -> Result<(), StoreError> {
-    let applied: Vec<i64> = sqlx::query_scalar(include_str!("ready.sql"))
-        .fetch_all(connection)
-        .await
-        .map_err(|error| match failed(error) {
-            // The database answers, but not to this: it has no schema yet.
-            StoreError::Broken(_) => {
-                StoreError::Broken(SchemaBehind("the schema is missing".to_owned()).into())
-            }
-            other => other,
-        })?;
-    super::super::schema_matches(&MIGRATOR, &applied)
-}
 
 /// One page of events.
 pub async fn page(pool: &PgPool, request: &PageRequest<'_>) -> Result<Rows, StoreError> {

@@ -18,7 +18,16 @@ pub async fn examine(path: &Path) -> Vec<Finding> {
         }
         Ok(true) => {}
     }
-    let options = SqliteConnectOptions::new().filename(path).read_only(true).disable_statement_logging();
+    // Where there is no WAL, looking at the file would make one. Where there is, somebody has the file open, or had.
+    let wal = path.with_file_name(match path.file_name() {
+        Some(name) => format!("{}-wal", name.display()),
+        None => String::new(),
+    });
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .immutable(!wal.exists())
+        .disable_statement_logging();
     let opened = options.connect().await;
     let mut connection = match opened {
         Ok(connection) => connection,
@@ -27,20 +36,13 @@ pub async fn examine(path: &Path) -> Vec<Finding> {
             return vec![Finding::bad("store", format!("{shown}: {error}"), remedy)];
         }
     };
-    let mut found = vec![match journal(&mut connection).await {
-        Ok(mode) if mode.eq_ignore_ascii_case("wal") => {
-            Finding::good("store", format!("{shown} can be read"))
-        }
-        Ok(mode) => Finding::doubtful(
-            "store",
-            format!("{shown} has the journal mode {mode}"),
-            "`chancery serve` switches it to WAL when nobody else has it open",
-        ),
-        Err(error) => {
-            let remedy = "restore the last backup, or name another file";
-            return vec![Finding::bad("store", format!("{shown} is no database: {error}"), remedy)];
-        }
-    }];
+    let tables: Result<i64, _> =
+        sqlx::query_scalar(include_str!("tables.sql")).fetch_one(&mut connection).await;
+    if let Err(error) = tables {
+        let remedy = "restore the last backup, or name another file";
+        return vec![Finding::bad("store", format!("{shown} is no database: {error}"), remedy)];
+    }
+    let mut found = vec![Finding::good("store", format!("{shown} can be read"))];
     found.push(match schema(&mut connection).await {
         Ok(()) => Finding::good("schema", "as this program needs it"),
         Err(error) if super::super::may_come(&error) => Finding::doubtful(
@@ -57,10 +59,6 @@ pub async fn examine(path: &Path) -> Vec<Finding> {
     found
 }
 
-async fn journal(connection: &mut SqliteConnection) -> Result<String, sqlx::Error> {
-    sqlx::query_scalar(include_str!("journal_mode.sql")).fetch_one(connection).await
-}
-
 async fn schema(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    super::read::schema(connection).await
+    super::schema::ready(connection).await
 }

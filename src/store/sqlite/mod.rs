@@ -3,6 +3,7 @@
 mod append;
 mod erase;
 mod examine;
+mod figures;
 mod filling;
 mod index;
 mod index_write;
@@ -11,6 +12,7 @@ mod producers;
 mod quarantine;
 mod read;
 mod retention;
+mod schema;
 mod tree;
 
 use std::{
@@ -25,7 +27,6 @@ use async_trait::async_trait;
 pub use examine::examine;
 use sqlx::{
     ConnectOptions as _, Row as _, SqlitePool,
-    migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -38,8 +39,6 @@ use super::{
     sql::{Dialect, Lists},
 };
 use crate::tree::Frontier;
-
-static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
 pub(super) const DIALECT: Dialect =
     Dialect { find: "instr", lower: ("lower(", ")"), character: "char", lists: Lists::Json };
@@ -127,17 +126,15 @@ fn options(path: &Path) -> SqliteConnectOptions {
 impl Store for SqliteStore {
     async fn migrate(&self) -> Result<(), StoreError> {
         let mut connection = options(&self.path).connect().await.map_err(failed)?;
-        MIGRATOR
-            .run_direct(None, &mut connection, false)
-            .await
-            .map_err(|error| StoreError::Broken(error.into()))?;
+        schema::migrate(&mut connection).await?;
         let _turn = self.writer.lock().await;
         filling::fill(&mut connection).await?;
         sqlx::Connection::close(connection).await.map_err(failed)
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        read::ready(&self.sentinel).await
+        let mut connection = self.sentinel.acquire().await.map_err(failed)?;
+        schema::ready(&mut connection).await
     }
 
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError> {

@@ -19,6 +19,7 @@ mod site;
 mod stopped;
 mod storm;
 mod stream;
+mod upgrade;
 mod verifier;
 mod weak;
 

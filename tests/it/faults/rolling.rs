@@ -12,9 +12,9 @@ use super::{
     Random, check,
     ledger::Ledger,
     producers::{Producers, STYLES, failed},
-    verifier::{metrics, verify},
+    verifier::verify,
 };
-use crate::harness::{Kind, TestStore, block_on, calls::everything, server::Server};
+use crate::harness::{Kind, TestStore, block_on, calls::everything, metrics::unconserved, server::Server};
 
 /// Follows the log, by whichever replica answers, until every position below `end` has come; the positions as they came.
 async fn follow(addresses: [String; 2], ledger: Ledger, mut end: watch::Receiver<Option<u64>>) -> Vec<u64> {
@@ -93,7 +93,7 @@ fn two_replicas_that_are_restarted_in_turn_lose_nothing_and_show_no_error_that_a
         }
         check("after rolling restarts", &verify(&replicas[1], &store, &ledger, &mut random).await);
         for replica in &replicas {
-            check("metrics after rolling restarts", &metrics(replica).await);
+            check("metrics after rolling restarts", &unconserved(replica).await);
         }
         let (broken, unavailable) = {
             let book = ledger.book();

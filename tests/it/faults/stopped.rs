@@ -11,9 +11,9 @@ use super::{
     ledger::Ledger,
     producers::{Producers, STYLES, Style},
     site::Site,
-    verifier::{metrics, verify},
+    verifier::verify,
 };
-use crate::harness::{Kind, TestStore, block_on};
+use crate::harness::{Kind, TestStore, block_on, metrics::unconserved};
 
 /// Whether somebody holds the head of the log without doing anything.
 async fn held(connection: &mut PgConnection) -> bool {
@@ -61,6 +61,6 @@ fn a_replica_that_is_stopped_inside_its_transaction_stops_nobody_else() {
         ledger.progress(20).await;
         to_stopped.finish().await;
         check("after a stopped replica", &verify(&other.server, &store, &ledger, &mut random).await);
-        check("metrics of the replica that was stopped", &metrics(&stopped.server).await);
+        check("metrics of the replica that was stopped", &unconserved(&stopped.server).await);
     });
 }

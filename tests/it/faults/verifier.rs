@@ -1,18 +1,18 @@
 //! Reads everything back, and compares it with what the producers were told.
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use chancery::{
     proto::v1::{Event, GetEventRequest, ListQuarantinedRequest, QueryRequest},
     tree::Frontier,
 };
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
-use tokio::time::sleep;
 
 use super::{Random, ledger::Ledger};
 use crate::harness::{
     TestStore,
     calls::{Audit, try_query},
     database::Database,
+    metrics::unconserved,
     server::Server,
 };
 
@@ -33,7 +33,7 @@ pub async fn verify(server: &Server, store: &TestStore, ledger: &Ledger, random:
     wrong.extend(tables(store, head).await);
     wrong.extend(trees(store, head, ledger).await);
     wrong.extend(quarantine(server, ledger).await);
-    wrong.extend(metrics(server).await);
+    wrong.extend(unconserved(server).await);
     wrong
 }
 
@@ -151,23 +151,4 @@ async fn quarantine(server: &Server, ledger: &Ledger) -> Vec<String> {
     let lost = book.quarantined.difference(&kept).map(|id| format!("{id:?} is not in quarantine"));
     let strange = kept.difference(&book.quarantined).map(|id| format!("{id:?} is in quarantine unasked"));
     lost.chain(strange).collect()
-}
-
-/// Every received event has met its fate, once nothing is on its way any more.
-pub async fn metrics(server: &Server) -> Vec<String> {
-    let (mut received, mut fates) = (0, 1);
-    for _ in 0..200 {
-        let (_, text) = server.admin_get("/metrics").await;
-        let sum = |name: &str| -> u64 {
-            let lines = text.lines().filter(|line| line.starts_with(name));
-            lines.map(|line| line.rsplit(' ').next().expect("a value").parse::<u64>().expect("a count")).sum()
-        };
-        received = sum("chancery_append_received_events_total");
-        fates = sum("chancery_append_events_total{");
-        if received == fates {
-            return Vec::new();
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-    vec![format!("{received} events were received, and {fates} have met a fate")]
 }

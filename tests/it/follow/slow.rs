@@ -76,11 +76,11 @@ fn clients_that_hang_are_cut_off_with_the_place_to_continue_and_take_bounded_mem
                     hanging.push(stream);
                 }
             }
-            let cut = "chancery_query_throttled_total{cause=\"slow_reader\"}";
+            let cut = "chancery_load_shed_total{cause=\"slow_query_reader\"}";
             sleep(Duration::from_secs(33)).await;
             let told = metrics(&server).await;
             assert_eq!(told[cut], 0.0, "they are told when they read on");
-            assert_eq!(told["chancery_open_queries"], 0.0, "and take no place meanwhile");
+            assert_eq!(told["chancery_query_active_streams"], 0.0, "and take no place meanwhile");
             let memory = server.peak_memory() / 1024;
             assert!(memory < 256, "{kind:?}: {memory} MiB");
             for mut stream in hanging {

@@ -13,6 +13,7 @@ pub mod live;
 pub mod log;
 pub mod metrics;
 pub mod postgres;
+pub mod previous;
 pub mod producers;
 pub mod scripted;
 pub mod server;

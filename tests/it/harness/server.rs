@@ -209,9 +209,16 @@ impl Server {
 
     /// GET on the admin port: status and body.
     pub async fn admin_get(&self, path: &str) -> (u16, String) {
+        self.admin_get_as(path, "*/*").await
+    }
+
+    /// The same, as one who reads such media types.
+    pub async fn admin_get_as(&self, path: &str, accept: &str) -> (u16, String) {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let mut stream = tokio::net::TcpStream::connect(&self.admin).await.expect("the admin port");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\nconnection: close\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).await.expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("an answer");

@@ -28,7 +28,7 @@ fn a_stream_beyond_the_announced_128_is_refused() {
         let streams: Vec<_> = refused.iter().map(|frame| frame.stream).collect();
         assert_eq!(streams, (128..200).map(stream).collect::<Vec<_>>());
         // The others go on; they are counted when they are taken up.
-        while metrics(&server).await["chancery_open_calls"] < 128.0 {
+        while metrics(&server).await["rpc_server_active_calls"] < 128.0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         drop(raw);
@@ -55,7 +55,7 @@ fn calls_that_are_reset_at_once_end_their_connection() {
         }
         // At most 128 are open at a time, and 20 wait to be taken up.
         let metrics = metrics(&server).await;
-        let handled = metrics.get("chancery_append_events_total{result=\"rejected\"}").copied();
+        let handled = metrics.get("chancery_ingest_events_total{result=\"rejected\"}").copied();
         assert!(handled.unwrap_or_default() <= 5.0 * 148.0, "{handled:?} of 5,000");
     });
 }

@@ -79,7 +79,7 @@ fn a_call_beyond_the_last_place_is_told_to_come_back() {
             raw.settle().await;
         }
         // They are counted when their handlers begin, which is soon.
-        while metrics(&server).await["chancery_open_calls"] < MOST as f64 {
+        while metrics(&server).await["rpc_server_active_calls"] < MOST as f64 {
             sleep(Duration::from_millis(20)).await;
         }
         let types = ListEventTypesRequest::default;
@@ -90,12 +90,12 @@ fn a_call_beyond_the_last_place_is_told_to_come_back() {
         assert!(refusal.retry_after.is_some() && refusal.message.contains("7680"), "{refusal:?}");
         // Probes have places of their own.
         health.check(check()).await.expect("an answer");
-        assert_eq!(metrics(&server).await["chancery_refused_calls_total"], 1.0);
+        assert_eq!(metrics(&server).await["chancery_load_shed_total{cause=\"calls\"}"], 1.0);
         let grown = server.peak_memory() - before;
         assert!(grown < MOST as u64 * EACH, "grown by {grown} KiB");
         // One connection goes, and its places are free.
         drop(open.pop());
-        while metrics(&server).await["chancery_open_calls"] >= MOST as f64 {
+        while metrics(&server).await["rpc_server_active_calls"] >= MOST as f64 {
             sleep(Duration::from_millis(20)).await;
         }
         catalog.list_event_types(types()).await.expect("a place");

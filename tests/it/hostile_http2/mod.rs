@@ -23,6 +23,7 @@ use crate::harness::{
     KINDS, TestStore, block_on,
     calls::{accept, atomic},
     events,
+    metrics::conserved,
     server::Server,
 };
 
@@ -40,6 +41,7 @@ fn attacked<F: Future<Output = ()>>(attack: impl FnOnce(Arc<Server>) -> F) {
         let before = server.peak_memory();
         attack(Arc::clone(&server)).await;
         honest.finish().await;
+        conserved(&server).await;
         let grown = server.peak_memory() - before;
         eprintln!("grown by {grown} KiB");
         assert!(grown < MOST_GROWTH, "the server has grown by {grown} KiB");

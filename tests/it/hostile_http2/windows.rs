@@ -53,7 +53,7 @@ fn queries_behind_shut_windows_take_bounded_memory() {
             deaf.push(raw);
         }
         // As many as may run, and the others were refused.
-        assert!(metrics(&server).await["chancery_open_queries"] <= 256.0);
+        assert!(metrics(&server).await["chancery_query_active_streams"] <= 256.0);
         drop(deaf);
     });
 }

@@ -10,6 +10,7 @@ use crate::harness::{
     KINDS, TestStore, block_on,
     calls::{Refusal, atomic, from_producer},
     events,
+    metrics::conserved,
     server::Server,
 };
 
@@ -71,6 +72,7 @@ fn floods_of_the_largest_batches_take_bounded_memory() {
                 seen.keys().all(|it| ["stored", "OVERLOADED", "MESSAGE_TOO_LARGE"].contains(&it.as_str()));
             assert!(known, "{seen:?}");
             bounded_memory(&server);
+            conserved(&server).await;
         });
     }
 }
@@ -93,5 +95,6 @@ fn streams_that_once_had_a_large_batch_take_bounded_memory() {
             streams.push(stream);
         }
         bounded_memory(&server);
+        conserved(&server).await;
     });
 }

@@ -6,7 +6,9 @@ use futures::future::join_all;
 use tonic::Code;
 
 use super::{Honest, bounded_memory};
-use crate::harness::{KINDS, TestStore, block_on, calls::Refusal, events, server::Server, stream::Stream};
+use crate::harness::{
+    KINDS, TestStore, block_on, calls::Refusal, events, metrics::conserved, server::Server, stream::Stream,
+};
 
 const CONNECTIONS: usize = 100;
 /// Of one connection; 128 may be open at a time.
@@ -60,5 +62,6 @@ fn ten_thousand_streams_are_refused_beyond_the_limits() {
             assert!(began.elapsed() < std::time::Duration::from_secs(20), "the place was never given back");
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
+        conserved(&server).await;
     });
 }

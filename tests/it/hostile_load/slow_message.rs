@@ -9,7 +9,9 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tower::{Service as _, ServiceExt as _};
 
 use super::{Honest, bounded_memory};
-use crate::harness::{KINDS, TestStore, block_on, calls::Refusal, server::Server, stalled::Stalled};
+use crate::harness::{
+    KINDS, TestStore, block_on, calls::Refusal, metrics::conserved, server::Server, stalled::Stalled,
+};
 
 #[test]
 fn unfinished_messages_hold_room_for_a_while_and_nobody_elses() {
@@ -56,6 +58,7 @@ fn unfinished_messages_hold_room_for_a_while_and_nobody_elses() {
         // Half of the room for four such messages.
         assert_eq!((slow, overloaded), (2, 48));
         bounded_memory(&server);
+        conserved(&server).await;
     });
 }
 
@@ -93,5 +96,6 @@ fn what_holds_no_events_does_not_wait_behind_unfinished_messages() {
             audit.query(QueryRequest::default()).await.expect("an answer");
             assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
         }
+        conserved(&server).await;
     });
 }

@@ -11,7 +11,7 @@ use crate::harness::{
     KINDS, TestStore, block_on,
     calls::{Audit, Refusal, from_producer},
     events,
-    metrics::metrics,
+    metrics::{conserved, metrics},
     server::Server,
     stream::Stream,
 };
@@ -74,7 +74,7 @@ fn streams_that_never_read_their_acks_take_bounded_memory_and_end() {
                 stuffing.push(async move { stuff(server, number).await });
             }
             let streams = futures::future::join_all(stuffing).await;
-            let cut = "chancery_append_throttled_total{cause=\"slow_reader\"}";
+            let cut = "chancery_load_shed_total{cause=\"slow_reader\"}";
             let began = std::time::Instant::now();
             // Those without room wait for the others to be cut off, so it takes a while until all are.
             while metrics(&server).await[cut] == 0.0 {
@@ -105,6 +105,7 @@ fn streams_that_never_read_their_acks_take_bounded_memory_and_end() {
                     assert!(duplicate || answer.acked_through > acked, "an acked event was lost");
                 }
             }
+            conserved(&server).await;
         });
     }
 }

@@ -36,7 +36,7 @@ fn expiry_is_a_metric_and_in_time_a_warning() {
         let server = Server::start_with(&store, &flags.concat());
         let samples = block_on(metrics(&server));
         let expiry = |of: &str| {
-            samples[&format!("chancery_tls_certificate_expiry_timestamp_seconds{{certificate=\"{of}\"}}")]
+            samples[&format!("chancery_tls_certificate_not_after_timestamp_seconds{{certificate=\"{of}\"}}")]
         };
         assert_eq!((expiry("server"), expiry("client_ca")), (server_at as f64, ca_at as f64));
         let (near, far) = match server_days < ca_days {

@@ -1,0 +1,48 @@
+//! `chancery config`: the settings that a server would have.
+//!
+//! Does: show them, and print their documentation. Does not: open a store or a port. Called by: `cli::run`.
+use std::io::{self, Write as _};
+
+use clap::{Args, Subcommand};
+
+use super::{exit::Exit, failure::Failure};
+use crate::config::{Secrets, ServeArgs, reference};
+
+/// `chancery config ...`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the settings of `chancery serve`, as a file that says where each came from.
+    Show(Box<ShowArgs>),
+    /// Print the table of settings in docs/configuration.md.
+    Reference,
+}
+
+/// Flags of `chancery config show`: those of `chancery serve`, and these.
+#[derive(Args, Clone, Debug)]
+pub struct ShowArgs {
+    /// Leave passwords and keys out, as happens by itself.
+    #[arg(long, conflicts_with = "with_secrets")]
+    redacted: bool,
+    /// Print passwords of addresses too.
+    #[arg(long)]
+    with_secrets: bool,
+    #[command(flatten)]
+    settings: ServeArgs,
+}
+
+/// Runs the command.
+pub fn run(command: ConfigCommand) -> Result<Exit, Failure> {
+    match command {
+        ConfigCommand::Show(args) => {
+            let secrets = if args.with_secrets { Secrets::Shown } else { Secrets::Hidden };
+            let text = args.settings.show(secrets).map_err(|error| Failure::Usage(error.to_string()))?;
+            print(&text)
+        }
+        ConfigCommand::Reference => print(&reference()),
+    }
+}
+
+fn print(text: &str) -> Result<Exit, Failure> {
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(Exit::Done)
+}
