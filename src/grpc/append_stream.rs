@@ -361,6 +361,7 @@ async fn wait(
         | SubmitError::OverShare
         | SubmitError::StoreUnavailable
         | SubmitError::StorageFull
+        | SubmitError::NoSyncReplica
         | SubmitError::Unknown
         | SubmitError::TooManyLogs => {}
     }

@@ -43,6 +43,7 @@ pub fn count(metrics: &Metrics, error: SubmitError) {
         | SubmitError::TooManyLogs
         | SubmitError::StoreUnavailable
         | SubmitError::StorageFull
+        | SubmitError::NoSyncReplica
         | SubmitError::Unknown
         | SubmitError::StoreBroken => {}
     }

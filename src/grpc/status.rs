@@ -160,6 +160,10 @@ pub fn not_committed(error: SubmitError) -> Status {
         SubmitError::StorageFull => {
             unavailable(reason(error), "the store's disk is full, or nearly so; what is stored can be read")
         }
+        SubmitError::NoSyncReplica => unavailable(
+            reason(error),
+            "no synchronous standby confirms what is appended; what is stored can be read",
+        ),
         SubmitError::Unknown => unavailable(
             reason(error),
             "the store failed during the commit; send the same event ids again to learn the outcome",
@@ -181,6 +185,7 @@ pub const fn reason(error: SubmitError) -> &'static str {
         SubmitError::TooManyLogs => "TOO_MANY_LOGS",
         SubmitError::StoreUnavailable => "STORE_UNAVAILABLE",
         SubmitError::StorageFull => "STORAGE_FULL",
+        SubmitError::NoSyncReplica => "NO_SYNC_REPLICA",
         SubmitError::Unknown => "COMMIT_OUTCOME_UNKNOWN",
         SubmitError::StoreBroken => "INTERNAL",
     }
@@ -263,7 +268,11 @@ pub fn message_too_slow(after: Duration) -> Status {
 /// A store failure on a read. The cause is logged here, once.
 pub fn store(error: &StoreError) -> Status {
     match error {
-        StoreError::Unavailable(_) | StoreError::Locked(_) | StoreError::StateUnknown(_) => {
+        StoreError::Unavailable(_)
+        | StoreError::Locked(_)
+        | StoreError::Pooled(_)
+        | StoreError::NoSyncReplica(_)
+        | StoreError::StateUnknown(_) => {
             tracing::warn!(%error, "a read failed");
             unavailable("STORE_UNAVAILABLE", "the store cannot be read now")
         }
@@ -286,7 +295,11 @@ pub fn store(error: &StoreError) -> Status {
 /// A store failure of an erasure. What was done stays done, and the same request goes on from there.
 pub fn erasure(error: &StoreError) -> Status {
     match error {
-        StoreError::Unavailable(_) | StoreError::Locked(_) | StoreError::StateUnknown(_) => {
+        StoreError::Unavailable(_)
+        | StoreError::Locked(_)
+        | StoreError::Pooled(_)
+        | StoreError::NoSyncReplica(_)
+        | StoreError::StateUnknown(_) => {
             tracing::warn!(%error, "an erasure failed");
             unavailable("STORE_UNAVAILABLE", "the store cannot be written now; repeat the request")
         }

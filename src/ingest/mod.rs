@@ -76,6 +76,8 @@ pub enum SubmitError {
     TooManyLogs,
     /// The store cannot be written now.
     StoreUnavailable,
+    /// No synchronous standby confirms what is appended, as one has to.
+    NoSyncReplica,
     /// The store failed during the commit and did not come back in time: the events may be stored.
     /// Sending the same event ids again tells.
     Unknown,

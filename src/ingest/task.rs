@@ -140,7 +140,10 @@ impl Sequencer {
                     let alone = self.settle(std::slice::from_ref(submission)).await;
                     away = matches!(
                         alone,
-                        Err(SubmitError::StoreUnavailable | SubmitError::StorageFull | SubmitError::Unknown)
+                        Err(SubmitError::StoreUnavailable
+                            | SubmitError::StorageFull
+                            | SubmitError::NoSyncReplica
+                            | SubmitError::Unknown)
                     );
                     answers.push(alone.map(|mut committed| committed.remove(0)));
                 }
@@ -205,10 +208,11 @@ impl Sequencer {
             };
             if began.elapsed() + pause > limit {
                 tracing::error!(log = %self.log, %error, unknown, "a group of events could not be committed");
-                return Err(match unknown {
-                    true => SubmitError::Unknown,
-                    false if store::is_full(&error) => SubmitError::StorageFull,
-                    false => SubmitError::StoreUnavailable,
+                return Err(match error {
+                    _ if unknown => SubmitError::Unknown,
+                    StoreError::NoSyncReplica(_) => SubmitError::NoSyncReplica,
+                    _ if store::is_full(&error) => SubmitError::StorageFull,
+                    _ => SubmitError::StoreUnavailable,
                 });
             }
             tracing::debug!(log = %self.log, %error, "trying a group of events again");

@@ -16,7 +16,11 @@ pub fn may_come(error: &StoreError) -> bool {
             !matches!(source.downcast_ref(), Some(sqlx::Error::Tls(_) | sqlx::Error::Configuration(_)))
                 && !sql_code(error).is_some_and(refused)
         }
-        StoreError::Broken(_) | StoreError::KeyTaken => false,
+        // A standby is waited for by whoever appends; a pooler that mixes up sessions stays one.
+        StoreError::Pooled(_)
+        | StoreError::NoSyncReplica(_)
+        | StoreError::Broken(_)
+        | StoreError::KeyTaken => false,
     }
 }
 
@@ -36,7 +40,10 @@ fn sql_code(error: &StoreError) -> Option<String> {
         | StoreError::StateUnknown(source)
         | StoreError::TooSlow(source)
         | StoreError::Broken(source) => source,
-        StoreError::Schema(_) | StoreError::KeyTaken => return None,
+        StoreError::Schema(_)
+        | StoreError::Pooled(_)
+        | StoreError::NoSyncReplica(_)
+        | StoreError::KeyTaken => return None,
     };
     let database = source.downcast_ref::<sqlx::Error>()?.as_database_error()?;
     Some(database.code()?.into_owned())

@@ -77,6 +77,8 @@ impl Meter {
             StoreError::TooSlow(_) => "too_slow",
             StoreError::Broken(_) => "broken",
             StoreError::Schema(_) => "schema",
+            StoreError::Pooled(_) => "pooled",
+            StoreError::NoSyncReplica(_) => "no_sync_replica",
         }
     }
 }

@@ -85,6 +85,12 @@ pub enum StoreError {
     /// The database refused a statement or holds what it must not; trying again will not help.
     #[error("the store refused or is broken: {0}")]
     Broken(#[source] Source),
+    /// A synchronous standby has to confirm what is appended, and none does. Nothing was committed.
+    #[error("no synchronous standby confirms commits: {0}")]
+    NoSyncReplica(String),
+    /// What stands between this program and the database mixes up statements.
+    #[error(transparent)]
+    Pooled(Source),
     /// This program does not run on the schema of the database, until one of them is brought up to date.
     #[error(transparent)]
     Schema(#[from] SchemaFault),
@@ -257,6 +263,11 @@ pub trait Store: IndexReads + Trees + Retention + Erasures + Measures {
     async fn migrate(&self) -> Result<(), StoreError>;
     /// Whether the store answers and has a schema that this program runs on: `StoreError::Schema` when it does not.
     async fn ready(&self) -> Result<(), StoreError>;
+    /// Looks whether a synchronous standby confirms commits. From the first look on appends are refused while none
+    /// does; it is to be looked at every second then. Nothing is asked of a store that has no standbys.
+    async fn confirm_by_replica(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// A connection of its own for one sequencer.
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError>;
     /// The tree of a log's leaf hashes. Empty for a log that has none.

@@ -116,6 +116,8 @@ fn a_wrong_configuration_file_is_refused() {
         ("store = \"mysql://db\"\n", "setting store: a store is sqlite:PATH or postgres://"),
         ("accept_unknown = [\"cms\"]\n", "setting accept_unknown: unknown family \"cms\""),
         ("log_format = \"xml\"\n", "setting log_format: a log format is text or json"),
+        ("trace_ratio = nan\n", "trace_ratio is not a number"),
+        ("trace_ratio = 2\n", "setting trace_ratio: is not between 0 and 1"),
         ("[limits]\nevents = 5\n", "unknown field `events`"),
         ("[limits]\nevents_per_second = 0\n", "setting limits: events_per_second is not between 1 and"),
         ("[limits]\nbytes_per_second = 1023\n", "setting limits: bytes_per_second is not between 1024 and"),
@@ -165,10 +167,24 @@ fn a_wrong_value_is_refused_by_the_name_of_its_setting() {
         ("events-per-second", "0", "setting limits: events_per_second is not between 1 and 1000000000000"),
         ("bytes-per-second", "1000", "setting limits: bytes_per_second is not between 1024 and"),
         ("bytes-per-second", "4k", "--bytes-per-second"),
+        ("min-free-disk", "1125899906842625", "setting min_free_disk: is more than 1125899906842624"),
+        ("min-free-disk", "-1", "--min-free-disk"),
+        ("require-sync-replica", "yep", "--require-sync-replica"),
+        ("require-sync-replica", "true", "setting require_sync_replica: a SQLite store has no replica"),
+        ("otlp-endpoint", "collector:4317", "setting otlp_endpoint: \"collector:4317\" is not a URL such as"),
+        (
+            "otlp-endpoint",
+            "https://ann:hunter2@collector",
+            "setting otlp_endpoint: \"https://ann:***@collector\" has a",
+        ),
+        ("trace-ratio", "1.5", "setting trace_ratio: is not between 0 and 1"),
+        ("trace-ratio", "-0.1", "setting trace_ratio: is not between 0 and 1"),
+        ("trace-ratio", "nan", "--trace-ratio"),
     ];
     for (setting, value, reason) in cases {
+        // With `=`, because some flags can stand alone.
         let flag = format!("--{setting}");
-        let ran = run(serve(&store).args([&flag, value]), "");
+        let ran = run(serve(&store).arg(format!("{flag}={value}")), "");
         assert!(ran.code == 2 && ran.err.contains(reason), "{flag} {value}: {ran:?}");
         let variable = format!("CHANCERY_{}", setting.to_uppercase().replace('-', "_"));
         let ran = run(serve(&store).env(variable, value), "");

@@ -15,6 +15,7 @@ pub struct Setting {
     pub variable: String,
     pub default: Option<String>,
     pub unit: String,
+    pub is_list: bool,
 }
 
 impl Setting {
@@ -37,6 +38,7 @@ pub fn settings() -> Vec<Setting> {
             variable: word(row[1]).expect("a variable"),
             default: word(row[3]),
             unit: row[4].to_owned(),
+            is_list: row[5].contains("may be repeated"),
         })
         .collect();
     assert!(settings.len() > 20, "{page}");
@@ -103,7 +105,7 @@ fn the_example_file_is_accepted() {
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = folder.path().join("store");
-    std::fs::write(&store, "sqlite:chancery.db\n").expect("a file");
+    std::fs::write(&store, "postgres://chancery@127.0.0.1/chancery\n").expect("a file");
     std::fs::set_permissions(&store, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("set");
     let example = example.replace("/run/secrets/store", &store.display().to_string());
     let path = folder.path().join("chancery.toml");

@@ -130,7 +130,7 @@ fn what_is_bad_is_named_with_what_to_do() {
         (&format!("{server}/no_such_database"), &[], "store", "does not exist"),
         (&postgres::database(), &[], "schema", "chancery migrate"),
         (&garbage, &[], "store", "no database"),
-        (sqlite, &["--min-free-disk", "1000000000000000000"], "disk", "make room"),
+        (sqlite, &["--min-free-disk", "1125899906842624"], "disk", "make room"),
         (sqlite, &["--tls-certificate", certificate, "--tls-key", other], "certificate", "is not the key"),
         (sqlite, &["--access", &access], "access", "unknown field"),
         (sqlite, &["--catalog", &catalog], "catalog", "catalog.toml"),

@@ -43,7 +43,7 @@ async fn use_all(server: &Server) {
     drop(stream.batches);
     assert!(stream.answers.message().await.expect("a clean end").is_none());
     everything(&mut audit, "").await;
-    let endpoint = Endpoint::from_shared(server.address.clone()).expect("an address");
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).expect("an address");
     let mut client = tonic::client::Grpc::new(endpoint.connect().await.expect("a connection"));
     client.ready().await.expect("ready");
     let path = PathAndQuery::from_static("/chancery.v1.AuditService/Made_Up_By_A_Caller");

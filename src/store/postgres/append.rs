@@ -2,6 +2,7 @@
 //! parameters.
 use std::{
     ops::Range,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,7 +21,9 @@ use super::{
     copy::Copy,
     failed,
     partitions::{self, Table},
-    producers, quarantine, schema,
+    pooler, producers, quarantine,
+    replica::Replica,
+    schema,
 };
 use crate::{
     event::{Columns, Producer, SealedEvent},
@@ -36,12 +39,15 @@ const LOCK_WAIT: &str = "1s";
 pub struct PostgresAppender {
     connection: PgConnection,
     partitioned: partitions::Made,
+    /// The database's number of the session, which stays the same.
+    session: Option<i32>,
+    replica: Arc<Replica>,
 }
 
 impl PostgresAppender {
     /// Takes a connection for itself.
-    pub const fn new(connection: PgConnection) -> Self {
-        Self { connection, partitioned: partitions::Made::new() }
+    pub const fn new(connection: PgConnection, replica: Arc<Replica>) -> Self {
+        Self { connection, partitioned: partitions::Made::new(), session: None, replica }
     }
 
     async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
@@ -54,7 +60,10 @@ impl PostgresAppender {
     async fn lock(&mut self, log: &LogName) -> Result<Option<(Head, Table)>, StoreError> {
         let text = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{LOCK_WAIT}'; \
-             SELECT size, tree_size, frontier, partition_bits, (SELECT oldest FROM schema_floor) \
+             SELECT size, tree_size, frontier, partition_bits, \
+             (SELECT oldest FROM schema_floor), pg_backend_pid(), \
+             current_setting('synchronous_standby_names') <> '' \
+             AND current_setting('synchronous_commit') IN ('on', 'remote_apply') \
              FROM log_head WHERE log = '{log}' FOR UPDATE"
         );
         let row = sqlx::raw_sql(AssertSqlSafe(text)).fetch_optional(&mut self.connection).await;
@@ -67,6 +76,14 @@ impl PostgresAppender {
         match row {
             Some(row) => {
                 schema::allows(row.try_get(4).map_err(failed)?)?;
+                let session = row.try_get(5).map_err(failed)?;
+                if *self.session.get_or_insert(session) != session {
+                    return Err(failed(pooler::Pooled.into()));
+                }
+                if self.replica.is_required() && !row.try_get::<bool, _>(6).map_err(failed)? {
+                    let why = "the server was told not to let commits wait for a standby";
+                    return Err(StoreError::NoSyncReplica(why.to_owned()));
+                }
                 let size = from_sql(row.try_get(0).map_err(failed)?)?;
                 let bits: Option<i16> = row.try_get(3).map_err(failed)?;
                 let bits = bits.map(u32::try_from).transpose().map_err(broken)?;
@@ -89,13 +106,15 @@ impl PostgresAppender {
 }
 
 /// An ack means on the disk. A session that inherits a weaker `synchronous_commit` is raised to `on`
-/// (`remote_apply` and the like are left alone), and a server without fsync is named in the log.
-pub async fn insist_on_durability(connection: &mut PgConnection) -> Result<(), StoreError> {
+/// (`remote_apply` and the like are left alone), and a server without fsync is named in the log. Where a standby has to
+/// confirm, that means on its disk, too.
+pub async fn insist_on_durability(connection: &mut PgConnection, standby: bool) -> Result<(), StoreError> {
     let settings =
         sqlx::query(include_str!("durability.sql")).fetch_one(&mut *connection).await.map_err(failed)?;
     let read = |at: usize| settings.try_get::<String, _>(at).map_err(failed);
     let (synchronous_commit, fsync, full_page_writes) = (read(0)?, read(1)?, read(2)?);
-    if synchronous_commit == "off" || synchronous_commit == "local" {
+    let weak = matches!(synchronous_commit.as_str(), "off" | "local");
+    if weak || (standby && synchronous_commit == "remote_write") {
         sqlx::query("SET synchronous_commit = on").execute(&mut *connection).await.map_err(failed)?;
     }
     if fsync != "on" || full_page_writes != "on" {
@@ -111,6 +130,7 @@ pub async fn insist_on_durability(connection: &mut PgConnection) -> Result<(), S
 #[async_trait]
 impl Appender for PostgresAppender {
     async fn begin(&mut self, log: &LogName) -> Result<Head, StoreError> {
+        self.replica.check()?;
         loop {
             let (table, size) = match self.lock(log).await? {
                 Some((head, table)) if partitions::suffice(&self.partitioned, &table, head.size) => {

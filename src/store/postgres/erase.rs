@@ -11,7 +11,6 @@ use super::{
     },
     BY_KEY, PostgresStore, append, failed,
     index_write::{PostgresIndexWriter, indexed_event, kind},
-    session,
 };
 use crate::{
     event::Columns,
@@ -57,9 +56,8 @@ impl Erasures for PostgresStore {
     }
 
     async fn eraser(&self) -> Result<Box<dyn Eraser>, StoreError> {
-        let options = self.options.clone().application_name("chancery-eraser").options(BY_KEY);
-        let mut connection = session::connect(&options).await?;
-        append::insist_on_durability(&mut connection).await?;
+        let mut connection = self.target.with(&BY_KEY).named("chancery-eraser").connect().await?;
+        append::insist_on_durability(&mut connection, self.replica.is_required()).await?;
         Ok(Box::new(PostgresEraser(PostgresIndexWriter::new(connection))))
     }
 }

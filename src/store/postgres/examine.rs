@@ -1,10 +1,14 @@
 //! Looks a PostgreSQL database over. Called by: `store::examine`.
-use std::{str::FromStr as _, time::Duration};
+use std::time::Duration;
 
-use sqlx::{ConnectOptions as _, Connection as _, FromRow, PgConnection, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions as _, Connection as _, FromRow, PgConnection};
 use tokio::time::{Instant, timeout};
 
-use super::super::{Finding, StoreError, StoreUrl, may_come};
+use super::{
+    super::{Finding, StoreError, StoreUrl, may_come},
+    failed, pooler,
+    session::Target,
+};
 use crate::clock::Clock;
 
 /// How long connecting, and each question, may take.
@@ -35,11 +39,12 @@ struct Server {
 pub async fn examine(url: &str, clock: &dyn Clock) -> Vec<Finding> {
     let shown = StoreUrl::Postgres(url.to_owned());
     let opened = async {
-        let options = PgConnectOptions::from_str(url)?.application_name("chancery doctor");
-        options.disable_statement_logging().connect().await
+        let options = Target::parse(url)?.named("chancery doctor").options;
+        let connection = options.connect().await.map_err(failed)?;
+        Ok::<_, StoreError>((connection, options))
     };
-    let mut connection = match timeout(PATIENCE, opened).await {
-        Ok(Ok(connection)) => connection,
+    let (mut connection, options) = match timeout(PATIENCE, opened).await {
+        Ok(Ok(opened)) => opened,
         Ok(Err(error)) => {
             let remedy = "start the database, or correct the address, the name or the password in `store`";
             return vec![Finding::bad("store", format!("{shown}: {error}"), remedy)];
@@ -50,6 +55,10 @@ pub async fn examine(url: &str, clock: &dyn Clock) -> Vec<Finding> {
         }
     };
     let mut found = Vec::new();
+    if let Err(error) = pooler::refuse(&mut connection, &options).await {
+        let remedy = "name the database itself, or a pooler in session mode";
+        return vec![Finding::bad("store", format!("{shown}: {error}"), remedy)];
+    }
     if let Err(error) = ask(&mut connection, &shown, clock, &mut found).await {
         let remedy = "see what the database's log says of it";
         found.push(Finding::bad("store", format!("{shown}: {error}"), remedy));

@@ -11,7 +11,7 @@ use super::{
     },
     BY_KEY, DIALECT, PostgresStore, failed, index_write,
     read::{counted, fetch},
-    session, within,
+    within,
 };
 use crate::index::{FORMAT, Key, Row, chores::RunId};
 
@@ -120,9 +120,8 @@ impl IndexReads for PostgresStore {
     }
 
     async fn index_writer(&self) -> Result<Box<dyn IndexWriter>, StoreError> {
-        let options = self.options.clone().application_name("chancery-indexer").options(BY_KEY);
-        let options = options.options([("synchronous_commit", "off")]);
-        let connection = session::connect(&options).await?;
+        let target = self.target.with(&BY_KEY).with(&[("synchronous_commit", "off")]);
+        let connection = target.named("chancery-indexer").connect().await?;
         Ok(Box::new(index_write::PostgresIndexWriter::new(connection)))
     }
 }

@@ -10,21 +10,24 @@ mod index;
 mod index_write;
 mod partitions;
 mod pool;
+mod pooler;
 mod producer_list;
 mod producers;
 mod quarantine;
 mod read;
+mod replica;
 mod retention;
 mod schema;
 mod session;
 mod tree;
 
-use std::{str::FromStr as _, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 pub use examine::examine;
-use pool::pool;
-use sqlx::{ConnectOptions as _, PgPool, postgres::PgConnectOptions};
+use replica::Replica;
+use session::Target;
+use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -61,50 +64,46 @@ const BY_KEY: [(&str, &str); 4] = [
 
 /// A PostgreSQL database.
 pub struct PostgresStore {
-    options: PgConnectOptions,
+    target: Target,
     readers: PgPool,
     scanners: PgPool,
     counting: Semaphore,
     /// One connection for the readiness check and the heads of followed logs alone: slow queries on every
     /// other one must not make the server look dead, nor followers late.
     sentinel: PgPool,
+    replica: Arc<Replica>,
 }
 
 impl PostgresStore {
     /// Connects.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url)
-            .map_err(failed)?
-            .application_name("chancery")
-            .statement_cache_capacity(100)
-            // A reader that hangs must not hold its connection, nor a writer its lock, for ever.
-            .options([
-                ("statement_timeout", "60s"),
-                ("lock_timeout", "10s"),
-                ("idle_in_transaction_session_timeout", "15s"),
-                ("tcp_keepalives_idle", "15"),
-                ("tcp_keepalives_interval", "5"),
-                ("tcp_keepalives_count", "3"),
-                // What a statement that failed was given is not the log's either: `session`.
-                ("log_parameter_max_length_on_error", "0"),
-            ])
-            .disable_statement_logging();
+        let target = Target::parse(url)?;
         // Alone first: a pool would wait, and then say that it timed out and not why.
-        let mut first = session::connect(&options).await?;
+        let mut first = target.connect().await?;
         session::warn_if_logged(&mut first).await?;
         sqlx::Connection::close(first).await.map_err(failed)?;
-        let by_key = options.clone().options(BY_KEY);
-        let readers = pool(READERS, by_key.clone()).await.map_err(failed)?;
-        let scanners = pool(SCANNERS, by_key).await.map_err(failed)?;
-        let sentinel = pool((1, READERS.1), options.clone()).await.map_err(failed)?;
-        Ok(Self { options, readers, scanners, counting: Semaphore::new(COUNTING), sentinel })
+        let by_key = target.with(&BY_KEY);
+        let pool = async |size, target: &Target| {
+            pool::pool(size, target.options.clone(), target.opener()).await.map_err(failed)
+        };
+        let readers = pool(READERS, &by_key).await?;
+        let scanners = pool(SCANNERS, &by_key).await?;
+        let sentinel = pool((1, READERS.1), &target).await?;
+        Ok(Self {
+            target,
+            readers,
+            scanners,
+            counting: Semaphore::new(COUNTING),
+            sentinel,
+            replica: Arc::default(),
+        })
     }
 }
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn migrate(&self) -> Result<(), StoreError> {
-        let mut connection = session::connect(&self.options).await?;
+        let mut connection = self.target.connect().await?;
         schema::migrate(&mut connection).await?;
         filling::fill(&mut connection).await?;
         sqlx::Connection::close(connection).await.map_err(failed)
@@ -119,10 +118,13 @@ impl Store for PostgresStore {
         // An append looks rows up by key and never reads a table through. A plan made while a table was empty
         // would, for as long as it is kept: tables that fill and empty again, such as the gaps of producers,
         // are vacuumed to no page at all.
-        let options = self.options.clone().options([("enable_seqscan", "off")]);
-        let mut connection = session::connect(&options).await?;
-        append::insist_on_durability(&mut connection).await?;
-        Ok(Box::new(append::PostgresAppender::new(connection)))
+        let mut connection = self.target.with(&[("enable_seqscan", "off")]).connect().await?;
+        append::insist_on_durability(&mut connection, self.replica.is_required()).await?;
+        Ok(Box::new(append::PostgresAppender::new(connection, Arc::clone(&self.replica))))
+    }
+
+    async fn confirm_by_replica(&self) -> Result<(), StoreError> {
+        self.replica.look(&self.target).await
     }
 
     async fn tree(&self, log: &LogName) -> Result<Frontier, StoreError> {
@@ -271,6 +273,9 @@ fn failed(error: sqlx::Error) -> StoreError {
         | sqlx::Error::WorkerCrashed => true,
         _ => false,
     };
+    if pooler::is_pooled(&error) {
+        return StoreError::Pooled(error.into());
+    }
     match passing {
         true => StoreError::Unavailable(error.into()),
         false => StoreError::Broken(error.into()),

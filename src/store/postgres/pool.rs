@@ -4,8 +4,9 @@
 //! break what it protects from.
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use sqlx::{
-    Executor as _, PgPool,
+    Executor as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -13,32 +14,19 @@ use sqlx::{
 /// fill PostgreSQL's log with warnings.
 const OUT_OF_TRANSACTION: &str = "BEGIN; ROLLBACK";
 
-/// Raises a `synchronous_commit` that is too weak, and leaves stronger ones alone.
-const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
-    WHERE current_setting('synchronous_commit') IN ('off', 'local')";
-
-/// Keeps values out of the server's log, where the role may: bind values, and plans, which hold them too. What it may
-/// not do is not tried, because the server would log that.
-pub const QUIET: &str = "SELECT set_config(name, value, false)
-    FROM (VALUES ('log_parameter_max_length', '0'), ('auto_explain.log_min_duration', '-1')) AS quiet (name, value)
-    WHERE current_setting(name, true) IS NOT NULL AND has_parameter_privilege(name, 'SET')";
-
-/// A pool of this many connections at most; a request waits for one this long.
+/// A pool of this many connections at most; a request waits for one this long. Each is `opened` before it is used.
 pub async fn pool(
     (connections, wait): (u32, Duration),
     options: PgConnectOptions,
+    opened: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<(), sqlx::Error>>
+    + Send
+    + Sync
+    + 'static,
 ) -> Result<PgPool, sqlx::Error> {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(wait)
-        // What a request writes is as durable as an append (`append::insist_on_durability`).
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                connection.execute(DURABLE).await?;
-                connection.execute(QUIET).await?;
-                Ok(())
-            })
-        })
+        .after_connect(move |connection, _| opened(connection))
         // A dropped request can leave a connection inside a transaction that sqlx does not know of
         // (sqlx 0.9.0); the next user's statements would then vanish with it.
         .after_release(|connection, _| {

@@ -10,7 +10,7 @@ use super::{
         Extent, Hold, LogName, Marked, Retention, StoreError, broken, from_sql, retention::HoldColumns,
         to_sql,
     },
-    PostgresStore, append, failed, partitions, session, within,
+    PostgresStore, append, failed, partitions, within,
 };
 use crate::index::segment::HOUR;
 
@@ -62,9 +62,8 @@ impl PostgresStore {
 
     /// A connection for statements that take as long as they take.
     async fn patient(&self) -> Result<PgConnection, StoreError> {
-        let options = self.options.clone().options([("statement_timeout", "0")]);
-        let mut connection = session::connect(&options).await?;
-        append::insist_on_durability(&mut connection).await?;
+        let mut connection = self.target.with(&[("statement_timeout", "0")]).connect().await?;
+        append::insist_on_durability(&mut connection, self.replica.is_required()).await?;
         Ok(connection)
     }
 }

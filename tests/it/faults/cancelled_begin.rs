@@ -50,7 +50,10 @@ fn options(store: &TestStore) -> PgConnectOptions {
 fn a_begin_that_is_given_up_takes_no_write_with_it() {
     let store = TestStore::new(Kind::Postgres);
     block_on(async {
-        let pool = pool::pool((CONNECTIONS, Duration::from_secs(5)), options(&store)).await.expect("a pool");
+        let pool = pool::pool((CONNECTIONS, Duration::from_secs(5)), options(&store), |_| {
+            Box::pin(async { Ok(()) })
+        });
+        let pool = pool.await.expect("a pool");
         assert_eq!(lost(&store, pool).await, 0, "seed {}", super::seed());
     });
 }

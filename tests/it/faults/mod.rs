@@ -8,6 +8,7 @@ mod away;
 mod cancelled;
 mod cancelled_begin;
 pub mod clock;
+mod failover;
 mod full;
 mod ledger;
 mod nearly_full;

@@ -70,7 +70,7 @@ fn below_the_watermark_nothing_of_callers_is_written_and_everything_is_read() {
         accept(&mut audit, atomic(vec![events::hold(person), events::hold("other")])).await;
     });
     drop(before);
-    let mut server = Server::start_with(&store, &["--min-free-disk", &(1_u64 << 60).to_string()]);
+    let mut server = Server::start_with(&store, &["--min-free-disk", &(1_u64 << 50).to_string()]);
     block_on(async {
         let mut audit = server.audit().await;
         let status = audit.append(atomic(vec![events::hold("x")])).await.expect_err("no room");

@@ -39,6 +39,8 @@ struct Shared {
     /// Taken by the next COMMIT.
     cut: Mutex<Option<Cut>>,
     cuts: AtomicU64,
+    /// Where the database listens.
+    socket: Mutex<PathBuf>,
     lies: bool,
     lied: AtomicU64,
 }
@@ -62,8 +64,7 @@ impl Proxy {
     }
 
     fn new(cluster: &Cluster, lies: bool) -> Self {
-        let socket = cluster.folder().join(".s.PGSQL.5432");
-        let shared = Arc::new(Shared { lies, ..Shared::default() });
+        let shared = Arc::new(Shared { socket: Mutex::new(socket(cluster)), lies, ..Shared::default() });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.set_nonblocking(true).expect("a listener");
         let port = listener.local_addr().expect("an address").port();
@@ -75,11 +76,16 @@ impl Proxy {
             runtime.expect("a runtime").block_on(async {
                 tokio::select! {
                     _ = stopped => {}
-                    () = listen(listener, socket, kept) => {}
+                    () = listen(listener, kept) => {}
                 }
             });
         });
         Self { port, shared, _stop: stop }
+    }
+
+    /// Leads new connections to another cluster.
+    pub fn lead_to(&self, cluster: &Cluster) {
+        *self.shared.socket.lock().expect("the socket") = socket(cluster);
     }
 
     /// URL of a database behind it.
@@ -105,11 +111,16 @@ impl Proxy {
     }
 }
 
-async fn listen(listener: std::net::TcpListener, socket: PathBuf, shared: Arc<Shared>) {
+fn socket(cluster: &Cluster) -> PathBuf {
+    cluster.folder().join(".s.PGSQL.5432")
+}
+
+async fn listen(listener: std::net::TcpListener, shared: Arc<Shared>) {
     let listener = TcpListener::from_std(listener).expect("a listener");
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         // No database: the client is hung up on, as it would be by the database's host.
+        let socket = shared.socket.lock().expect("the socket").clone();
         let Ok(database) = UnixStream::connect(&socket).await else { continue };
         // However it ends, both sides are closed by it.
         tokio::spawn(connection(client, database, Arc::clone(&shared)));

@@ -19,17 +19,17 @@ impl Site {
         Self::start_under(kind, url, &[])
     }
 
-    /// Starts a server with further flags.
-    pub fn start_with(kind: Kind, url: String, flags: &[&str]) -> Self {
-        Self::begin(kind, url, &[], flags)
-    }
-
     /// Starts a server as the arguments of another command.
     pub fn start_under(kind: Kind, url: String, wrapper: &[&str]) -> Self {
-        Self::begin(kind, url, wrapper, &[])
+        Self::new(kind, url, wrapper, &[])
     }
 
-    fn begin(kind: Kind, url: String, wrapper: &[&str], flags: &[&str]) -> Self {
+    /// Starts a server with further flags, which its successors do not have.
+    pub fn start_with(kind: Kind, url: String, flags: &[&str]) -> Self {
+        Self::new(kind, url, &[], flags)
+    }
+
+    fn new(kind: Kind, url: String, wrapper: &[&str], flags: &[&str]) -> Self {
         let store = TestStore { kind, url, folder: tempfile::tempdir().expect("a temporary folder") };
         let server = Server::start_under(&store, wrapper, flags);
         let address = watch::channel(server.address.clone()).0;

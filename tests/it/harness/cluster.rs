@@ -34,6 +34,24 @@ pub struct Cluster {
 impl Cluster {
     /// Makes and starts a cluster.
     pub fn start(options: &Options) -> Self {
+        Self::made(options, |folder| copy(&template().join("data"), &folder.join("data")))
+    }
+
+    /// Makes and starts a cluster that follows another one and takes no writes.
+    pub fn following(primary: &Self) -> Self {
+        Self::made(&Options::default(), |folder| {
+            let copied = as_server_user(&binaries().join("pg_basebackup"))
+                .args(["-R", "-U", "postgres", "-X", "stream", "--checkpoint=fast", "--no-sync", "-h"])
+                .arg(primary.folder())
+                .arg("-D")
+                .arg(folder.join("data"))
+                .output()
+                .expect("pg_basebackup");
+            assert!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
+        })
+    }
+
+    fn made(options: &Options, data: impl FnOnce(&Path)) -> Self {
         let program = |folder: &PathBuf| {
             let postgres = as_server_user(&binaries().join("postgres"));
             let mut command = Command::new(postgres.get_program());
@@ -47,8 +65,8 @@ impl Cluster {
             command
         };
         let guarded = Guarded::new(options.disk, program);
-        copy(&template().join("data"), &guarded.folder.join("data"));
         own(&guarded.folder);
+        data(&guarded.folder);
         let mut cluster = Self { guarded, postmaster: 0 };
         cluster.resume();
         cluster
@@ -81,6 +99,17 @@ impl Cluster {
         let migrated = migrated.expect("chancery migrate");
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
         store
+    }
+
+    /// Makes one that follows another the primary.
+    pub fn promote(&self) {
+        admin(&self.url("postgres"), "SELECT pg_promote()");
+    }
+
+    /// Cuts one that follows another off from it.
+    pub fn unfollow(&self) {
+        admin(&self.url("postgres"), "ALTER SYSTEM SET primary_conninfo = ''");
+        admin(&self.url("postgres"), "SELECT pg_reload_conf()");
     }
 
     /// Kills every process of it at once: what only these processes know is gone.

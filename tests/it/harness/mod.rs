@@ -12,6 +12,7 @@ pub mod issuer;
 pub mod live;
 pub mod log;
 pub mod metrics;
+pub mod pooler;
 pub mod postgres;
 pub mod previous;
 pub mod producers;

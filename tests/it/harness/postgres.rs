@@ -41,7 +41,7 @@ pub fn database() -> String {
 }
 
 /// Runs one statement as the superuser, in the database of this URL.
-pub(super) fn admin(database: &str, statement: &str) {
+pub fn admin(database: &str, statement: &str) {
     let (url, statement) = (database.to_owned(), statement.to_owned());
     // A thread of its own: a test may be inside a runtime already.
     std::thread::spawn(move || {
