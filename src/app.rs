@@ -12,6 +12,7 @@ mod health;
 mod partition;
 mod port;
 mod process;
+mod replica;
 mod sequencers;
 mod signals;
 mod signing;
@@ -164,6 +165,9 @@ async fn run(config: ServeConfig) -> Result<(), AppError> {
         }
     };
     let failed = |error| AppError::Store(config.store.clone(), error);
+    if config.require_sync_replica {
+        replica::require(&store, &metrics).await;
+    }
     partition::ensure(store.as_ref(), &config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // The stored key wins, so every replica and every restart has the same.

@@ -13,7 +13,7 @@ use crate::{
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Looks once; whether one confirms.
-pub(super) async fn look(store: &dyn Store, metrics: &Metrics, before: bool) -> bool {
+async fn look(store: &dyn Store, metrics: &Metrics, before: bool) -> bool {
     let confirmed = match store.confirm_by_replica().await {
         Ok(()) => true,
         Err(error @ StoreError::NoSyncReplica(_)) => {
@@ -31,16 +31,20 @@ pub(super) async fn look(store: &dyn Store, metrics: &Metrics, before: bool) -> 
     if confirmed && !before {
         tracing::info!("a synchronous standby confirms what is appended");
     }
-    metrics.writes_refused(WritesRefused::sync_replica, !confirmed);
+    metrics.storage.writes_refused(WritesRefused::sync_replica, !confirmed);
     confirmed
 }
 
-/// Looks again and again.
-pub(super) async fn watch(store: Arc<dyn Store>, metrics: Arc<Metrics>, mut confirmed: bool) {
-    let mut ticks = interval(INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        confirmed = look(store.as_ref(), &metrics, confirmed).await;
-    }
+/// Looks now, before anything is appended, and again and again.
+pub(super) async fn require(store: &Arc<dyn Store>, metrics: &Arc<Metrics>) {
+    let (store, metrics) = (Arc::clone(store), Arc::clone(metrics));
+    let mut confirmed = look(store.as_ref(), &metrics, true).await;
+    tokio::spawn(async move {
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            confirmed = look(store.as_ref(), &metrics, confirmed).await;
+        }
+    });
 }

@@ -22,7 +22,7 @@ use super::{
     failed,
     partitions::{self, Table},
     pooler, producers, quarantine,
-    replica::Replica,
+    replica::{self, Replica},
     schema,
 };
 use crate::{
@@ -34,6 +34,10 @@ use crate::{
 /// How long a head is waited for at a time. Other replicas hold it for some 50 ms; one that has stopped in
 /// the middle would hold up a connection that other logs wait for.
 const LOCK_WAIT: &str = "1s";
+
+/// A COMMIT that took longer than this may have been cancelled while it waited for a standby: PostgreSQL then says that
+/// it has committed, as it has, on its own disk alone. Another commit, which waits behind it, tells.
+const SUSPICIOUS: Duration = Duration::from_millis(200);
 
 /// A connection that writes.
 pub struct PostgresAppender {
@@ -225,7 +229,13 @@ impl Appender for PostgresAppender {
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
+        let began = Instant::now();
         match sqlx::query("COMMIT").execute(&mut self.connection).await {
+            Ok(_) if self.replica.is_required() && began.elapsed() > SUSPICIOUS => {
+                replica::confirm(&mut self.connection)
+                    .await
+                    .map_err(|error| StoreError::StateUnknown(error.into()))
+            }
             Ok(_) => Ok(()),
             // An answer of the server: it did not commit. Anything else leaves that open.
             Err(error @ sqlx::Error::Database(_)) => match failed(error) {

@@ -68,6 +68,11 @@ impl Replica {
     }
 }
 
+/// Commits a record of nothing: when that is confirmed, so is everything that was committed before.
+pub async fn confirm(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("sync_commit.sql")).execute(connection).await.map(drop)
+}
+
 fn none(why: &str) -> StoreError {
     StoreError::NoSyncReplica(why.to_owned())
 }
@@ -81,7 +86,8 @@ async fn look(
         Some(connection) => connection,
         None => {
             // A look that was given up waits on in the database; there are to be few of them.
-            let mut connection = target.with(&[("statement_timeout", "4s")]).connect().await?;
+            let mut connection =
+                target.with(&[("statement_timeout", "4s")]).named("chancery-replica").connect().await?;
             append::insist_on_durability(&mut connection, true).await?;
             connection
         }
@@ -95,8 +101,7 @@ async fn look(
         (true, true, true) => None,
     };
     if missing.is_none() {
-        // A record of nothing, so that there is something to be confirmed.
-        sqlx::query(include_str!("sync_commit.sql")).execute(&mut connection).await.map_err(failed)?;
+        confirm(&mut connection).await.map_err(failed)?;
     }
     Ok((connection, missing))
 }

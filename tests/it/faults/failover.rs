@@ -2,7 +2,6 @@
 //! goes on through an address that leads to whichever is the primary.
 use std::time::Duration;
 
-use sqlx::{Connection as _, PgConnection};
 use tokio::time::{sleep, timeout};
 
 use super::{
@@ -20,15 +19,16 @@ use crate::harness::{
     database::Database,
     events,
     metrics::metrics,
-    server::Server,
+    postgres::admin,
+    server::{Server, chancery},
     signing::{checkpoint, grow, signing},
 };
 
 const REQUIRED: [&str; 1] = ["--require-sync-replica"];
 
-async fn number(cluster: &Cluster, query: &'static str) -> i64 {
-    let mut connection = PgConnection::connect(&cluster.url("postgres")).await.expect("the database");
-    sqlx::query_scalar(query).fetch_one(&mut connection).await.expect("a number")
+async fn number(cluster: &Cluster, query: &str) -> i64 {
+    let store = TestStore::at(Kind::Postgres, &cluster.url("postgres"));
+    Database::open(&store).await.number(query).await
 }
 
 /// Has commits of a cluster wait for standbys of these names.
@@ -104,10 +104,10 @@ fn a_failover_to_a_synchronous_standby_loses_nothing() {
 #[test]
 fn a_failover_without_a_synchronous_standby_is_seen_by_the_signer() {
     let mut primary = Cluster::start(&Options::default());
-    let _database = primary.store("window");
+    let _database = primary.store("lagging");
     let standby = Cluster::following(&primary);
     let proxy = Proxy::start(&primary);
-    let store = TestStore::at(Kind::Postgres, &proxy.url("window"));
+    let store = TestStore::at(Kind::Postgres, &proxy.url("lagging"));
     block_on(async {
         let server = signing(&store, &[]);
         let (early, _) = grow(&server, "main", 5).await;
@@ -137,15 +137,11 @@ fn a_failover_without_a_synchronous_standby_is_seen_by_the_signer() {
 #[test]
 fn appends_are_refused_while_no_standby_confirms_them() {
     let primary = Cluster::start(&Options::default());
-    let direct = primary.store("lone");
-    block_on(async {
-        let mut database = Database::open(&direct).await;
-        database.run("CREATE ROLE ordinary LOGIN").await;
-        database.run("GRANT ALL ON ALL TABLES IN SCHEMA public TO ordinary").await;
-        // It makes no partitions here, and indexes nothing of what there is.
-        database.run("GRANT ALL ON SCHEMA public TO ordinary").await;
-    });
     let url = primary.url("lone").replacen("postgres@", "ordinary@", 1);
+    admin(&primary.url("postgres"), "CREATE ROLE ordinary LOGIN");
+    admin(&primary.url("postgres"), "CREATE DATABASE lone OWNER ordinary");
+    let migrated = chancery().args(["migrate", "--store", &url]).status().expect("chancery migrate");
+    assert!(migrated.success());
     let store = TestStore::at(Kind::Postgres, &url);
     let batch = || atomic(vec![events::hold("1")]);
     let refused = async |server: &Server| {
@@ -182,5 +178,46 @@ fn appends_are_refused_while_no_standby_confirms_them() {
             answer.is_err_and(|status| status.message().contains("no synchronous standby"))
         })
         .await;
+    });
+}
+
+/// Waits until a session of the server that waits for a standby runs what begins like this; its number.
+async fn waits(cluster: &Cluster, statement: &str) -> i64 {
+    let query = format!(
+        "SELECT coalesce(max(pid), 0)::bigint FROM pg_stat_activity WHERE wait_event = 'SyncRep'
+         AND application_name = 'chancery' AND query LIKE '{statement}%' AND clock_timestamp() - query_start > '0.3 s'"
+    );
+    for _ in 0..1200 {
+        let pid = number(cluster, &query).await;
+        if pid != 0 {
+            return pid;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    panic!("nobody waits in {statement}");
+}
+
+/// PostgreSQL says COMMIT to whoever is cancelled while waiting for a standby.
+#[test]
+fn a_commit_whose_wait_was_cancelled_is_not_acked() {
+    let primary = Cluster::start(&Options::default());
+    let store = primary.store("cancelled");
+    let standby = Cluster::following(&primary);
+    block_on(async {
+        wait_for(&primary, "*").await;
+        followed(&primary, "sync").await;
+        let server = Server::start_with(&store, &REQUIRED);
+        let mut audit = server.audit().await;
+        accept(&mut audit, atomic(vec![events::hold("1")])).await;
+        standby.pause();
+        let appending =
+            tokio::spawn(async move { accept(&mut audit, atomic(vec![events::hold("2")])).await });
+        let pid = waits(&primary, "COMMIT").await;
+        number(&primary, &format!("SELECT pg_cancel_backend({pid})::int::bigint")).await;
+        // It has committed there, and still waits.
+        assert_eq!(waits(&primary, "-- sync_commit").await, pid);
+        assert!(!appending.is_finished(), "acked, and no standby has it");
+        standby.go_on();
+        assert_eq!(appending.await.expect("an append"), [1]);
     });
 }

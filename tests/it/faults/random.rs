@@ -33,18 +33,21 @@ pub enum Fault {
     Backend,
     /// Immediate stop of PostgreSQL.
     Stop,
+    /// Fast stop of PostgreSQL, as for a restart.
+    Restart,
     Cut(Cut),
     /// SIGKILL of both, with the database first.
     Both,
 }
 
 const ON_SQLITE: [Fault; 2] = [Fault::Server, Fault::ServerTwice];
-const ON_POSTGRES: [Fault; 9] = [
+const ON_POSTGRES: [Fault; 10] = [
     Fault::Server,
     Fault::ServerTwice,
     Fault::Database,
     Fault::Backend,
     Fault::Stop,
+    Fault::Restart,
     Fault::Cut(Cut::Before),
     Fault::Cut(Cut::During),
     Fault::Cut(Cut::After),
@@ -84,6 +87,10 @@ pub async fn one(
         }
         (Fault::Stop, Some((cluster, _))) => {
             cluster.stop_immediately();
+            cluster.resume();
+        }
+        (Fault::Restart, Some((cluster, _))) => {
+            cluster.stop_fast();
             cluster.resume();
         }
         (Fault::Cut(cut), Some((_, proxy))) => proxy.cut(cut).await,

@@ -132,9 +132,28 @@ impl Cluster {
 
     /// Stops without saving anything, as in an emergency.
     pub fn stop_immediately(&mut self) {
+        self.stop("QUIT");
+    }
+
+    /// Stops as for a restart: ends what is going on, and saves everything.
+    pub fn stop_fast(&mut self) {
+        self.stop("INT");
+    }
+
+    fn stop(&self, name: &str) {
         let all = self.pids();
-        signal("QUIT", &[self.postmaster]);
+        signal(name, &[self.postmaster]);
         self.wait(&all);
+    }
+
+    /// Stops every process of it where it is.
+    pub fn pause(&self) {
+        signal("STOP", &self.pids());
+    }
+
+    /// Lets them go on.
+    pub fn go_on(&self) {
+        signal("CONT", &self.pids());
     }
 
     /// Starts it again, and waits until it takes connections.

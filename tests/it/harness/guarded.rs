@@ -7,9 +7,9 @@ use std::{
 };
 
 /// Each line on standard input starts the program (once more); its pid goes to standard output. `read`
-/// fails when the test process is gone. SIGQUIT, because the data is thrown away, and SIGTERM for programs that know no
-/// such thing. Signals for the
-/// terminal's whole group must not end the supervisor before it has cleaned up.
+/// fails when the test process is gone. SIGQUIT, because the data is thrown away, SIGTERM for programs that know no such
+/// thing, and SIGCONT for those that were stopped. Signals for the terminal's whole group must not end the supervisor
+/// before it has cleaned up.
 const SUPERVISOR: &str = r#"
 trap '' INT TERM HUP
 program=
@@ -19,7 +19,7 @@ while read -r _; do
   program=$!
   echo "$program"
 done
-if [ -n "$program" ]; then kill -QUIT "$program"; kill -TERM "$program"; wait "$program"; fi
+if [ -n "$program" ]; then kill -QUIT "$program"; kill -TERM "$program"; kill -CONT "$program"; wait "$program"; fi
 if [ -n "$MOUNTED" ]; then umount "$FOLDER"; fi
 rm -rf "$FOLDER" "$LOG"
 "#;
