@@ -1,24 +1,33 @@
 //! The composition root: the only file that sees everything. Starts a server in order (settings,
 //! catalog, store, listeners), keeps its health, and ends it in order.
+mod beats;
 mod callers;
 pub mod ceiling;
 mod check;
 mod connections;
+mod disk;
+mod doctor;
 mod figures;
 mod health;
 mod partition;
+mod port;
 mod process;
 mod replica;
 mod sequencers;
 mod signals;
 mod signing;
+mod starting;
 mod telling;
 mod witness;
 
 pub use check::check;
 use connections::{bound, listen};
+use disk::Disk;
+pub use doctor::doctor;
 pub use partition::partition;
+use port::Port;
 use sequencers::Sequencers;
+use starting::{Started, open};
 pub use witness::witness;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -26,7 +35,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use signals::{Signal, Signals};
 use telling::Telling;
 use tokio::{
-    sync::{Mutex, watch},
+    sync::Mutex,
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -44,8 +53,8 @@ use crate::{
     proof::{recent::Recent, tiles::Tiler},
     query::{Engine, live::Live, token::Tokens},
     retention::Keeper,
-    server::{self, ServeError, admin},
-    store::{self, Store, StoreError, StoreUrl},
+    server::{self, ServeError, checks::Check},
+    store::{self, StoreError, StoreUrl},
     telemetry::Metrics,
 };
 
@@ -82,6 +91,9 @@ pub enum AppError {
     /// The listener failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// Nothing can be printed.
+    #[error("cannot print: {0}")]
+    Print(std::io::Error),
     /// The drain deadline passed, or a second signal came.
     #[error("ended before everything was drained")]
     NotDrained,
@@ -105,6 +117,7 @@ impl AppError {
             | Self::Signal(_)
             | Self::Threads(_)
             | Self::Serve(_)
+            | Self::Print(_)
             | Self::NotDrained => 1,
         }
     }
@@ -149,7 +162,16 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
     let catalog = Arc::new(catalog(&config)?);
     let access = config.access.read()?;
     let jwt = callers::jwt(config.jwt.clone()).await?;
-    let store = figures::measured(open(&config.store).await?, &config.store, &metrics);
+    let mut stop = Signals::new().map_err(AppError::Signal)?;
+    let port = Port::open(config.admin_listen, &metrics)?;
+    let (store, reload) = match starting::store(&config.store, &port.readiness, &mut stop).await? {
+        Started::With { store, reload } => (figures::measured(store, &config.store, &metrics), reload),
+        Started::Ended => {
+            port.close().await;
+            tracing::info!("ended before there was a store");
+            return Ok(());
+        }
+    };
     let failed = |error| AppError::Store(config.store.clone(), error);
     if config.require_sync_replica {
         replica::require(&store, &metrics).await;
@@ -163,9 +185,9 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
     let listening =
         connections::open(&config.connections, callers::certificates_only(&access, jwt.as_ref()), &metrics)?;
     let grpc = listen(config.listen)?;
-    let http = listen(config.admin_listen)?;
-    let addresses = (bound(&grpc, config.listen)?, bound(&http, config.admin_listen)?);
+    let address = bound(&grpc, config.listen)?;
     let sequencers = Sequencers::start().map_err(AppError::Threads)?;
+    beats::runtime(&port.liveness, "sequencers", &sequencers.handle());
     let live = Arc::new(Live::new(Arc::clone(&store), Arc::clone(&clock)));
     let recent = Arc::new(Recent::default());
     let ingest = Arc::new(Ingest::new(
@@ -175,6 +197,7 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
         Arc::clone(&metrics),
         sequencers.handle(),
     ));
+    beats::groups(&port.liveness, ingest.pulse());
     let journal = Arc::new(Journal::new(Arc::clone(&clock), Arc::clone(&metrics)));
     let writing = tokio::spawn(Arc::clone(&journal).run(Arc::clone(&ingest), Arc::clone(&catalog)));
     tokio::spawn(async {
@@ -222,9 +245,6 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
     };
     let signing = signing::open(config.signing, around)?;
 
-    let mut stop = Signals::new().map_err(AppError::Signal)?;
-    let (ready_sender, ready) = watch::channel(true);
-
     let following = tokio::spawn(live.watch());
     let noticing = tokio::spawn(ingest::silence::watch(Arc::clone(&store), Arc::clone(&metrics)));
 
@@ -247,17 +267,17 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
     });
     let kept = tokio::spawn(Arc::clone(&keeper).run(behind_stop.clone()));
 
-    let http_stop = CancellationToken::new();
+    let disk =
+        Disk::of(&config.store, config.min_free_disk, &store, &ingest, &port.readiness, &metrics).await;
+    let disk = disk.map(|disk| tokio::spawn(disk.watch()));
     let halted = signing.halted();
-    let admin = admin::Admin { metrics, ready, halted: halted.clone() };
-    let admin = tokio::spawn(admin::serve(http, admin, http_stop.clone().cancelled_owned()));
     let health = HealthReporter::new();
-    health::report(&health, true, &halted).await;
-    let watching =
-        tokio::spawn(health::watch(Arc::clone(&store), health.clone(), ready_sender.clone(), halted.clone()));
+    health::report(&health, &port.readiness.borrow().clone(), &halted).await;
+    let mirroring = tokio::spawn(health::mirror(health.clone(), port.readiness.clone(), halted.clone()));
+    let watching = tokio::spawn(health::watch(Arc::clone(&store), port.readiness.clone()));
     tracing::info!(
-        grpc = %addresses.0,
-        admin = %addresses.1,
+        grpc = %address,
+        admin = %port.address,
         store = %config.store,
         catalog = catalog.version(),
         event_types = catalog.types().count(),
@@ -276,6 +296,15 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
         drain.clone(),
     ));
 
+    let reread = async || {
+        tracing::info!("SIGHUP: reading files again");
+        callers::reload(&config.access, &audit);
+        let only = callers::certificates_only(&audit.authenticator.current(), audit.authenticator.jwt());
+        connections::reload(tls.clone(), only, &audit.journal).await;
+    };
+    if reload {
+        reread().await;
+    }
     loop {
         tokio::select! {
             ended = &mut serving => {
@@ -285,12 +314,7 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
             }
             signal = stop.next() => match signal {
                 Signal::End => break,
-                Signal::Reload => {
-                    tracing::info!("SIGHUP: reading files again");
-                    callers::reload(&config.access, &audit);
-                    let only = callers::certificates_only(&audit.authenticator.current(), audit.authenticator.jwt());
-                    connections::reload(tls.clone(), only, &audit.journal).await;
-                }
+                Signal::Reload => reread().await,
             },
         }
     }
@@ -300,11 +324,19 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
         certificates.abort();
     }
     watching.abort();
+    if let Some(disk) = disk {
+        disk.abort();
+        // What is kept free is for the last entries of the self-audit, too.
+        ingest.room.spend();
+    }
+    mirroring.abort();
     noticing.abort();
     refreshing.abort();
     behind_stop.cancel();
-    ready_sender.send_replace(false);
-    health::report(&health, false, &halted).await;
+    port.readiness.send_modify(|readiness| {
+        readiness.set(Check::Drain, Some("the server is going away; another one answers".to_owned()));
+    });
+    health::report(&health, &port.readiness.borrow().clone(), &halted).await;
     let drained = async {
         sleep(NOTICE).await;
         drain.cancel();
@@ -327,9 +359,7 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
         // Connections end by themselves, but for streams that never do, such as a health watch.
         let _ = timeout(FAREWELL, serving).await;
         store.close().await;
-        http_stop.cancel();
-        // A probe's idle connection never ends by itself.
-        let _ = timeout(FAREWELL, admin).await;
+        port.close().await;
     };
     let drained = tokio::select! {
         () = drained => true,
@@ -373,16 +403,4 @@ fn catalog(config: &ServeConfig) -> Result<Catalog, AppError> {
     }
     let files = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     Ok(Catalog::load(files, config.accept_unknown.clone())?)
-}
-
-/// Opens the store. SQLite is brought up to date here, because the process owns the file; a PostgreSQL
-/// schema is `chancery migrate`'s, because replicas of different versions may be running.
-async fn open(url: &StoreUrl) -> Result<Arc<dyn Store>, AppError> {
-    let failed = |error| AppError::Store(url.clone(), error);
-    let store = store::connect(url).await.map_err(failed)?;
-    if matches!(url, StoreUrl::Sqlite(_)) {
-        store.migrate().await.map_err(failed)?;
-    }
-    store.ready().await.map_err(failed)?;
-    Ok(store)
 }

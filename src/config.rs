@@ -5,6 +5,7 @@
 //! store or a port. Called by: `app` and `cli`.
 mod access;
 mod access_lines;
+mod doctor;
 mod fault;
 mod given;
 mod jwt;
@@ -31,6 +32,7 @@ use std::{
 
 pub use access::check as check_access;
 pub use access_lines::{AccessLine, access_lines};
+pub use doctor::DoctorArgs;
 pub use given::ServeArgs;
 pub use origin::{Origin, Origins};
 pub use reference::reference;

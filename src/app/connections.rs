@@ -21,7 +21,7 @@ use crate::{
 const BACKLOG: u32 = 4096;
 
 /// Files that are open beside connections: the store's, the standard streams', the admin port's.
-const OTHER_FILES: u64 = 128;
+pub(super) const OTHER_FILES: u64 = 128;
 
 /// Reads the certificates and raises the limit of open files. `certificates_only`: clients have nothing else that says
 /// who they are.

@@ -20,6 +20,7 @@ mod export;
 mod failure;
 mod filter;
 mod greet;
+mod health;
 mod interrupt;
 mod keys;
 mod names;
@@ -61,6 +62,10 @@ enum Command {
     Serve(Box<crate::config::ServeArgs>),
     /// Bring the store's tables up to date, then stop.
     Migrate(Box<crate::config::MigrateArgs>),
+    /// Look over what a server stands on, with its settings, and say what to do.
+    Doctor(Box<crate::config::DoctorArgs>),
+    /// Ask a server how it is: exit code 0 when it is well, else 1.
+    Health(health::HealthArgs),
     /// Give a log partitions of its own, which retention can drop.
     Partition(Box<crate::config::PartitionArgs>),
     /// Send events from NDJSON files or standard input.
@@ -116,6 +121,14 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Migrate(args) => return of_app(crate::app::migrate(*args).await),
         Command::Partition(args) => return of_app(crate::app::partition(*args).await),
         Command::Witness(args) => return of_app(crate::app::witness(*args).await),
+        Command::Health(args) => health::run(args).await,
+        Command::Doctor(args) => {
+            return match crate::app::doctor(*args).await {
+                Ok(true) => ExitCode::SUCCESS,
+                Ok(false) => ExitCode::FAILURE,
+                Err(error) => of_app(Err(error)),
+            };
+        }
         Command::Config(ConfigCommand::Check(args)) => return of_app(crate::app::check(*args).await),
         Command::Append(args) => append::run(*args).await,
         Command::Query(args) => query::run(*args).await,

@@ -162,7 +162,8 @@ pub(super) struct Settings {
     pub(super) access: Option<PathBuf>,
     /// Free bytes on the disk of a SQLite store below which nothing is written; reads go on.
     ///
-    /// Writing begins again by itself when there is room. PostgreSQL looks after its own disk.
+    /// Of callers; what makes room goes on (`docs/health.md`). Writing begins again by itself when there is room; 0 for no
+    /// limit. PostgreSQL looks after its own disk.
     #[arg(long, value_name = "BYTES", env = "CHANCERY_MIN_FREE_DISK", default_value_t = 256 << 20)]
     pub(super) min_free_disk: u64,
     /// Refuse appends while no synchronous standby of PostgreSQL confirms commits.

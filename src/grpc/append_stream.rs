@@ -360,6 +360,7 @@ async fn wait(
         SubmitError::Overloaded
         | SubmitError::OverShare
         | SubmitError::StoreUnavailable
+        | SubmitError::StorageFull
         | SubmitError::NoSyncReplica
         | SubmitError::Unknown
         | SubmitError::TooManyLogs => {}

@@ -42,6 +42,7 @@ pub fn count(metrics: &Metrics, error: SubmitError) {
         SubmitError::Draining
         | SubmitError::TooManyLogs
         | SubmitError::StoreUnavailable
+        | SubmitError::StorageFull
         | SubmitError::NoSyncReplica
         | SubmitError::Unknown
         | SubmitError::StoreBroken => {}

@@ -157,6 +157,9 @@ pub fn not_committed(error: SubmitError) -> Status {
         ),
         SubmitError::Draining => draining(),
         SubmitError::StoreUnavailable => unavailable(reason(error), "the store cannot be written now"),
+        SubmitError::StorageFull => {
+            unavailable(reason(error), "the store's disk is full, or nearly so; what is stored can be read")
+        }
         SubmitError::NoSyncReplica => unavailable(
             reason(error),
             "no synchronous standby confirms what is appended; what is stored can be read",
@@ -181,6 +184,7 @@ pub const fn reason(error: SubmitError) -> &'static str {
         SubmitError::Draining => "DRAINING",
         SubmitError::TooManyLogs => "TOO_MANY_LOGS",
         SubmitError::StoreUnavailable => "STORE_UNAVAILABLE",
+        SubmitError::StorageFull => "STORAGE_FULL",
         SubmitError::NoSyncReplica => "NO_SYNC_REPLICA",
         SubmitError::Unknown => "COMMIT_OUTCOME_UNKNOWN",
         SubmitError::StoreBroken => "INTERNAL",

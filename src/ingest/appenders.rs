@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     store::{Appender, Connections, Store, StoreError},
-    telemetry::Metrics,
+    telemetry::{Metrics, Pulse},
 };
 
 /// Connections that one replica writes with. With those for reading, ten replicas fit into 200 sessions.
@@ -33,6 +33,7 @@ pub struct Appenders {
     held_up: Arc<Semaphore>,
     /// The last one back is the first to go out again, so that those in front grow old.
     idle: Mutex<Vec<Idle>>,
+    pulse: Arc<Pulse>,
     metrics: Arc<Metrics>,
 }
 
@@ -61,8 +62,14 @@ impl Appenders {
             turns: Arc::new(Semaphore::new(MAX_APPENDERS)),
             held_up: Arc::new(Semaphore::new(MAX_HELD_UP)),
             idle: Mutex::default(),
+            pulse: Pulse::at_work(),
             metrics,
         }
+    }
+
+    /// Beats when a group of events gets somewhere, of whatever log.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     /// Waits for a turn, first come, first served: as long as it takes those ahead, whose transactions are

@@ -14,6 +14,7 @@ pub mod indexer;
 pub mod own;
 pub mod producers;
 pub mod rate;
+pub mod room;
 pub mod sequencer;
 pub mod shares;
 pub mod silence;
@@ -29,6 +30,7 @@ pub use admission::Admission;
 use admission::{ADMISSION_WAIT, Budget};
 use appenders::Appenders;
 use backlog::{Backlog, Waiting};
+use room::{Need, Room};
 use sequencer::{Submission, Verdict};
 use tokio::{
     runtime::Handle,
@@ -42,7 +44,7 @@ use crate::{
     proof::recent::Recent,
     query::live::Live,
     store::{Connections, Store},
-    telemetry::{Link, Metrics},
+    telemetry::{Link, Metrics, Pulse},
     tree::TreeHead,
 };
 
@@ -79,6 +81,8 @@ pub enum SubmitError {
     /// The store failed during the commit and did not come back in time: the events may be stored.
     /// Sending the same event ids again tells.
     Unknown,
+    /// The store's disk is full, or nearly so.
+    StorageFull,
     /// The store refused the events.
     StoreBroken,
 }
@@ -94,8 +98,8 @@ impl SubmitError {
             Self::StoreUnavailable => "store_unavailable",
             Self::NoSyncReplica => "no_sync_replica",
             Self::Unknown => "commit_outcome_unknown",
+            Self::StorageFull => "storage_full",
             Self::StoreBroken => "store_broken",
-            Self::NoSyncReplica => "no_sync_replica",
         }
     }
 }
@@ -122,6 +126,8 @@ pub struct Ingest {
     pub receive: Budget,
     /// Memory of events that are being worked on.
     pub flight: Budget,
+    /// Whether there is room on the store's disk.
+    pub room: Room,
     /// `None` once draining.
     logs: Mutex<Option<HashMap<LogName, mpsc::Sender<Job>>>>,
     tasks: TaskTracker,
@@ -154,6 +160,7 @@ impl Ingest {
             runtime,
             receive: Budget::of_receive(),
             flight,
+            room: Room::default(),
             logs: Mutex::new(Some(HashMap::new())),
             tasks: TaskTracker::new(),
             backlog,
@@ -170,6 +177,19 @@ impl Ingest {
         submission: Arc<Submission>,
         admission: &Admission,
     ) -> Result<Committed, SubmitError> {
+        self.submit_for(Need::Events, log, submission, admission).await
+    }
+
+    async fn submit_for(
+        &self,
+        need: Need,
+        log: &LogName,
+        submission: Arc<Submission>,
+        admission: &Admission,
+    ) -> Result<Committed, SubmitError> {
+        if !self.room.has(need) {
+            return Err(SubmitError::StorageFull);
+        }
         let slot = timeout(ADMISSION_WAIT, self.slot(log)).await.map_err(|_| SubmitError::Overloaded)??;
         let (reply, answer) = oneshot::channel();
         let held = (admission.clone(), self.backlog.wait(submission.entries.len()));
@@ -211,6 +231,11 @@ impl Ingest {
         self.tasks.spawn_on(task.run(jobs), &self.runtime);
         logs.insert(log.clone(), sender.clone());
         Ok(sender)
+    }
+
+    /// Beats when a group of events gets somewhere, of whatever log.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        self.appenders.pulse()
     }
 
     /// The connections that write.

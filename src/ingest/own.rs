@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{
     Ingest, SubmitError,
+    room::Need,
     sequencer::{Entry, Mode, Submission, Verdict},
 };
 use crate::{
@@ -72,7 +73,7 @@ pub async fn append(
     let code = event.r#type;
     let timed = Timed { event, at: clock.now_micros(), call: None };
     let (sealed, bytes) = sealed(catalog, clock, log, &timed).map_err(OwnError::Refused)?;
-    let verdicts = submit(ingest, log, vec![sealed], bytes).await?;
+    let verdicts = submit(ingest, Need::Must, log, vec![sealed], bytes).await?;
     match verdicts.first() {
         Some(Verdict::Accepted { position }) => Ok(*position),
         // Another try was made at another time, which is other content; the id says that it is the same event.
@@ -106,7 +107,7 @@ pub async fn append_all(
         }
     }
     if !entries.is_empty() {
-        submit(ingest, log, entries, bytes).await?;
+        submit(ingest, Need::SelfAudit, log, entries, bytes).await?;
     }
     Ok(refused)
 }
@@ -138,13 +139,15 @@ fn sealed(
 
 async fn submit(
     ingest: &Ingest,
+    need: Need,
     log: &LogName,
     entries: Vec<Entry>,
     bytes: usize,
 ) -> Result<Vec<Verdict>, OwnError> {
     let admission = ingest.flight.admit(None, bytes, entries.len()).await.map_err(OwnError::NotCommitted)?;
     let submission = Arc::new(Submission { producer: Producer::own(), mode: Mode::PerEvent, entries });
-    let committed = ingest.submit(log, submission, &admission).await.map_err(OwnError::NotCommitted)?;
+    let committed =
+        ingest.submit_for(need, log, submission, &admission).await.map_err(OwnError::NotCommitted)?;
     Ok(committed.verdicts)
 }
 

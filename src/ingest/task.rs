@@ -28,7 +28,7 @@ use crate::{
     event::{LogName, limits::MAX_MESSAGE_BYTES},
     proof::recent::Recent,
     query::live::{Commit, Live},
-    store::{Appender, ProducerWrites, StoreError},
+    store::{self, Appender, ProducerWrites, StoreError},
     telemetry::{self, Metrics},
     tree::{Frontier, TreeHead},
 };
@@ -147,6 +147,7 @@ impl Sequencer {
                     away = matches!(
                         alone,
                         Err(SubmitError::StoreUnavailable
+                            | SubmitError::StorageFull
                             | SubmitError::NoSyncReplica
                             | SubmitError::Unknown)
                     );
@@ -168,6 +169,8 @@ impl Sequencer {
 
     /// Runs one group until its outcome is known or time is up.
     async fn settle(&mut self, group: &[Arc<Submission>]) -> Result<Vec<Committed>, SubmitError> {
+        let pulse = self.appenders.pulse();
+        let _work = pulse.work();
         // The wait for the first turn is not the store's fault.
         let mut turn = self.appenders.turn(self.held_up).await;
         let began = Instant::now();
@@ -177,6 +180,7 @@ impl Sequencer {
         loop {
             let looked_up = self.wary > 0;
             let attempt = self.attempt(group, turn).await;
+            pulse.beat();
             self.held_up = matches!(attempt, Err(StoreError::Locked(_)));
             let error = match attempt {
                 Ok(committed) => {
@@ -213,6 +217,7 @@ impl Sequencer {
                 return Err(match error {
                     _ if unknown => SubmitError::Unknown,
                     StoreError::NoSyncReplica(_) => SubmitError::NoSyncReplica,
+                    _ if store::is_full(&error) => SubmitError::StorageFull,
                     _ => SubmitError::StoreUnavailable,
                 });
             }

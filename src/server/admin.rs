@@ -1,15 +1,17 @@
 //! The admin port: health over HTTP for probes, metrics for Prometheus. Plain HTTP, no secrets.
 //!
-//! * `/livez`: the process runs. Never asks the database, so that an outage there restarts nothing.
-//! * `/readyz`: the store answers, has the right schema, and the server is not draining. Logs that are no longer
-//!   signed are named, but appends go on, so the answer is the same.
+//! * `/livez`: the process and its sequencers go on. Never asks the database, so that an outage there restarts nothing.
+//! * `/readyz`: the server has started, the store answers and has the right schema, its disk has room, and the server is
+//!   not draining. Logs that are no longer signed are named, but appends go on, so the answer is the same.
 //! * `/metrics`: the metrics, as OpenMetrics where the scraper says that it reads that, else in Prometheus's older text
 //!   format.
+//!
+//! The first two name on a line of its own every part or check that fails, and with `?verbose` the others too (`checks`).
 use std::{future::Future, sync::Arc};
 
 use axum::{
     Router,
-    extract::State,
+    extract::{RawQuery, State},
     http::{
         HeaderMap, StatusCode,
         header::{ACCEPT, CONTENT_TYPE},
@@ -19,10 +21,8 @@ use axum::{
 };
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::{event::LogName, telemetry::Metrics};
-
-/// Logs that are named in one answer; the log and the metrics have the rest.
-const MOST_NAMED: usize = 16;
+use super::checks::{Liveness, Readiness};
+use crate::telemetry::Metrics;
 
 /// The two forms of the metrics.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -32,10 +32,10 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[derive(Clone)]
 pub struct Admin {
     pub metrics: Arc<Metrics>,
+    /// The parts that must go on; `app` adds them.
+    pub liveness: Arc<Liveness>,
     /// Whether the server takes calls; kept by `app`.
-    pub ready: watch::Receiver<bool>,
-    /// The logs of which no checkpoint is signed any more; kept by the signer.
-    pub halted: watch::Receiver<Vec<LogName>>,
+    pub readiness: watch::Receiver<Readiness>,
 }
 
 /// Serves the admin port until `stop` resolves.
@@ -48,28 +48,29 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let router = Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(admin);
     axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 
-async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
-    match *admin.ready.borrow() {
-        true => (StatusCode::OK, format!("ok\n{}", of_halted(&admin.halted.borrow()))),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
-    }
+async fn livez(State(admin): State<Admin>, RawQuery(query): RawQuery) -> impl IntoResponse {
+    let (alive, page) = admin.liveness.page(is_verbose(query.as_deref()));
+    (code(alive), page)
 }
 
-/// A line that names the first of the logs that are halted.
-fn of_halted(logs: &[LogName]) -> String {
-    let named: Vec<_> = logs.iter().take(MOST_NAMED).map(LogName::as_str).collect();
-    match logs.len().saturating_sub(named.len()) {
-        _ if logs.is_empty() => String::new(),
-        0 => format!("signing has stopped: {}\n", named.join(", ")),
-        more => format!("signing has stopped: {} and {more} more\n", named.join(", ")),
-    }
+async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> impl IntoResponse {
+    let readiness = admin.readiness.borrow();
+    (code(readiness.is_ready()), readiness.page(is_verbose(query.as_deref())))
+}
+
+const fn code(good: bool) -> StatusCode {
+    if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+fn is_verbose(query: Option<&str>) -> bool {
+    query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose=")))
 }
 
 async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> impl IntoResponse {

@@ -9,6 +9,7 @@
 //! 4. `intake`: before the services, because they see a message only when all of it is in memory.
 pub mod admin;
 mod calls;
+pub mod checks;
 pub mod codec;
 mod gate;
 mod handover;
@@ -56,7 +57,9 @@ use crate::{
 };
 
 /// Services whose health is reported by name; the empty name is the whole server.
-pub const SERVICES: [&str; 8] = ["", ADMIN, AUDIT, CATALOG, PRODUCER, PROOF, QUARANTINE, RETENTION];
+pub const SERVICES: [&str; 8] = [ALL, ADMIN, AUDIT, CATALOG, PRODUCER, PROOF, QUARANTINE, RETENTION];
+/// The whole server.
+pub const ALL: &str = "";
 /// The service of proofs, which is not well when a log is no longer signed.
 pub const PROOF: &str = PROOF_NAME;
 /// Concurrent calls on one connection.

@@ -160,6 +160,7 @@ measured! {
         producer(log: &LogName, producer: &Producer) -> Option<ProducerDetail>;
         last_seen(most: u32) -> LastSeen;
         shared_value(name: &'static str, proposed: &[u8]) -> Vec<u8>;
+        reusable_bytes() -> u64;
     }
 
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError> {

@@ -447,5 +447,9 @@ impl Store for MemoryStore {
         Ok(proposed.to_vec())
     }
 
+    async fn reusable_bytes(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn close(&self) {}
 }

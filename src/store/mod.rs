@@ -6,7 +6,9 @@
 //! Writes go through an [`Appender`], which owns its database connection and belongs to one sequencer
 //! task: a write must never share a connection with a request that may be dropped half-way. Reads go
 //! through a pool, in short statements, never inside a long transaction.
+mod causes;
 mod erase;
+mod examine;
 mod figures;
 mod filling;
 mod index;
@@ -32,7 +34,9 @@ use std::{
 };
 
 use async_trait::async_trait;
+pub use causes::{is_full, may_come};
 pub use erase::{ErasedEvent, Eraser, ErasureCounts, ErasureRequest, Erasures};
+pub use examine::{Finding, Standing, examine};
 pub use figures::{Connections, Figures, Measures};
 pub use index::{Behind, IndexReads, IndexWriter, Live, Moment, RollupRequest, Times};
 pub use measured::Measured;
@@ -312,6 +316,8 @@ pub trait Store: IndexReads + Trees + Retention + Erasures + Measures {
     async fn last_seen(&self, most: u32) -> Result<LastSeen, StoreError>;
     /// The value of this name that all replicas share: the stored one, or `proposed` stored now.
     async fn shared_value(&self, name: &'static str, proposed: &[u8]) -> Result<Vec<u8>, StoreError>;
+    /// Bytes that the database has to spare within what it takes of its disk. PostgreSQL does not tell: 0.
+    async fn reusable_bytes(&self) -> Result<u64, StoreError>;
     /// Ends the read pool.
     async fn close(&self);
 }

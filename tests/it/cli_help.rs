@@ -51,6 +51,8 @@ fn the_commands_are_the_known_ones_and_each_explains_itself() {
     let known = [
         "serve",
         "migrate",
+        "health",
+        "doctor",
         "partition",
         "append",
         "query",

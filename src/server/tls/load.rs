@@ -76,6 +76,11 @@ impl Contents {
         })
     }
 
+    /// The server's certificate and those between it and its authority, PEM.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
     /// Checks them, at a time in seconds since 1970.
     ///
     /// # Errors
@@ -132,7 +137,7 @@ fn verifier(
 }
 
 /// The certificates of a text, at least one.
-fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+pub fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let found = sections(text)?.into_iter().filter(|(kind, _)| *kind == SectionKind::Certificate);
     let found: Vec<_> = found.map(|(_, der)| CertificateDer::from(der)).collect();
     match found.len() {

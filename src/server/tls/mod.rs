@@ -3,6 +3,7 @@
 //! Does: reads and checks the files (`load`), hands out what is in force now, and exchanges it while connections are
 //! open: those that are there keep what they began with. Does not: shake hands; the listener does. Called by: `app`,
 //! which makes one and reloads it, and the listener.
+mod examine;
 mod load;
 mod watch;
 
@@ -14,8 +15,9 @@ use std::{
     },
 };
 
-pub use load::Fault;
+pub use examine::{Examined, examine};
 use load::{Contents, Loaded};
+pub use load::{Fault, day};
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::{

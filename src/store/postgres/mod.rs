@@ -3,6 +3,7 @@
 mod append;
 mod copy;
 mod erase;
+mod examine;
 mod figures;
 mod filling;
 mod index;
@@ -23,6 +24,7 @@ mod tree;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+pub use examine::examine;
 use replica::Replica;
 use session::Target;
 use sqlx::PgPool;
@@ -222,6 +224,10 @@ impl Store for PostgresStore {
             .fetch_one(&self.readers)
             .await
             .map_err(failed)
+    }
+
+    async fn reusable_bytes(&self) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn close(&self) {

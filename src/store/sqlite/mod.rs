@@ -2,6 +2,7 @@
 //! is acked. One writer at a time; readers are never blocked by it.
 mod append;
 mod erase;
+mod examine;
 mod figures;
 mod filling;
 mod index;
@@ -23,6 +24,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+pub use examine::examine;
 use sqlx::{
     ConnectOptions as _, Row as _, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -242,6 +244,11 @@ impl Store for SqliteStore {
             .await
             .map_err(failed)?;
         row.try_get(0).map_err(failed)
+    }
+
+    async fn reusable_bytes(&self) -> Result<u64, StoreError> {
+        let bytes = sqlx::query_scalar(include_str!("reusable_bytes.sql"));
+        from_sql(within(bytes.fetch_one(&self.sentinel)).await?)
     }
 
     async fn close(&self) {

@@ -46,7 +46,7 @@ pub struct Producers {
 }
 
 impl Producers {
-    /// Starts one producer per style. `address` is where the server is now.
+    /// Starts one producer per style. `address` is where the server is now; several have a comma between them.
     pub fn start(
         styles: &[Style],
         address: &watch::Receiver<String>,
@@ -72,6 +72,7 @@ impl Producers {
                 random: random.branch(),
                 ledger: ledger.clone(),
                 address: address.clone(),
+                clients: at,
                 stop: Arc::clone(&stop),
             };
             match style {
@@ -101,6 +102,8 @@ pub struct Producer {
     random: Random,
     pub ledger: Ledger,
     address: watch::Receiver<String>,
+    /// Clients made so far.
+    clients: usize,
     stop: Arc<AtomicBool>,
 }
 
@@ -110,9 +113,12 @@ impl Producer {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// A client of the server where it is now. Connects when it is used.
+    /// A client of the server where it is now, of several the next one. Connects when it is used.
     pub fn client(&mut self) -> Audit {
-        let url = format!("http://{}", *self.address.borrow_and_update());
+        let servers = self.address.borrow_and_update().clone();
+        let server = servers.split(',').cycle().nth(self.clients).expect("an address");
+        self.clients += 1;
+        let url = format!("http://{server}");
         let endpoint = Endpoint::from_shared(url).expect("a URL");
         let endpoint = endpoint.connect_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(90));
         Audit::new(endpoint.connect_lazy())
@@ -224,7 +230,10 @@ fn is_refusal(status: &Status) -> bool {
 pub async fn failed(ledger: &Ledger, status: &Status) {
     let (info, retry) = (status.get_details_error_info(), status.get_details_retry_info());
     match (info, status.code(), retry.and_then(|retry| retry.retry_delay)) {
-        (None, ..) => ledger.book().broken += 1,
+        // What the client's library says of a connection that is not there or breaks off.
+        (None, Code::Unavailable | Code::Cancelled | Code::Unknown | Code::Internal, _) => {
+            ledger.book().broken += 1;
+        }
         (Some(_), Code::Unavailable, Some(_)) => ledger.book().unavailable += 1,
         (Some(_), Code::Internal, _) if ledger.book().internal_is_fine => ledger.book().internal += 1,
         _ => ledger.wrong(format!("a call fails with {status:?}")),

@@ -1,0 +1,129 @@
+//! The machine below a server: its disk, its ports, how many files it may open.
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    time::Duration,
+};
+
+use rustix::process::{Resource, getrlimit};
+use tokio::{net::TcpStream, time::timeout};
+
+use super::super::{connections::OTHER_FILES, disk};
+use crate::{config::ServeConfig, store::Finding};
+
+/// Writes that are measured, each of a page of the database.
+const WRITES: usize = 20;
+const PAGE: usize = 8192;
+/// How long a server that has a port may take to take a connection.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Watermarks that are enough for some time.
+const AMPLE: u64 = 4;
+
+/// The disk of a SQLite database: how much is free, and how long it takes until something is on it.
+pub(super) fn disk(config: &ServeConfig) -> Vec<Finding> {
+    let Some(folder) = disk::folder(&config.store) else { return Vec::new() };
+    let least = config.min_free_disk;
+    let shown = folder.display();
+    let free = match disk::free(&folder) {
+        Err(error) => {
+            return vec![Finding::bad(
+                "disk",
+                format!("{shown}: {error}"),
+                "make the folder of the database",
+            )];
+        }
+        Ok(free) => {
+            let found = format!("{} MiB are free in {shown}, of at least {} MiB", free >> 20, least >> 20);
+            let remedy = "make room there: below the watermark appends are refused";
+            match free {
+                _ if free < least => Finding::bad("disk", found, remedy),
+                _ if free < least.saturating_mul(AMPLE) => Finding::doubtful("disk", found, remedy),
+                _ => Finding::good("disk", found),
+            }
+        }
+    };
+    let fsync = match measured(&folder) {
+        Ok(mut took) => Finding::of_writes("fsync", "writing 8 KiB through to the disk", &mut took),
+        Err(error) => Finding::bad(
+            "fsync",
+            format!("no file can be written in {shown}: {error}"),
+            "let the server's user write there",
+        ),
+    };
+    vec![free, fsync]
+}
+
+/// Writes a file that nobody else sees and that is gone when it is closed.
+fn measured(folder: &Path) -> io::Result<Vec<Duration>> {
+    let path = folder.join(format!(".chancery-doctor-{}", std::process::id()));
+    let mut file = File::create_new(&path)?;
+    std::fs::remove_file(&path)?;
+    let mut took = Vec::with_capacity(WRITES);
+    for _ in 0..WRITES {
+        file.write_all(&[0; PAGE])?;
+        let began = std::time::Instant::now();
+        file.sync_all()?;
+        took.push(began.elapsed());
+    }
+    Ok(took)
+}
+
+/// Whether the ports are free, or a server has them.
+pub(super) async fn ports(config: &ServeConfig) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (check, address) in [("gRPC port", config.listen), ("admin port", config.admin_listen)] {
+        found.push(port(check, address).await);
+    }
+    found
+}
+
+async fn port(check: &'static str, address: SocketAddr) -> Finding {
+    match TcpListener::bind(address) {
+        Ok(_) => Finding::good(check, format!("{address} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            // A server that runs with these settings, perhaps.
+            let answers = timeout(PATIENCE, TcpStream::connect(address)).await;
+            match answers {
+                Ok(Ok(_)) => Finding::good(check, format!("{address} is taken, and whoever has it answers")),
+                _ => Finding::bad(
+                    check,
+                    format!("{address} is taken, and nobody answers there"),
+                    "end who has it, or set another address",
+                ),
+            }
+        }
+        Err(error) => Finding::bad(
+            check,
+            format!("{address}: {error}"),
+            "set an address of this machine, and a port that its user may take",
+        ),
+    }
+}
+
+/// The limit of open files, as far as the server can raise it.
+pub(super) fn open_files(config: &ServeConfig) -> Finding {
+    let wanted = u64::from(config.connections.limits.total) + OTHER_FILES;
+    match getrlimit(Resource::Nofile).maximum {
+        Some(most) if most < wanted => Finding::doubtful(
+            "open files",
+            format!("the process may open {most} files, and would have {wanted} with all its connections"),
+            "raise the hard limit (ulimit -H -n, LimitNOFILE) or lower max_connections",
+        ),
+        Some(most) => Finding::good("open files", format!("the process may open {most} files")),
+        None => Finding::good("open files", "there is no limit"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_that_is_measured_with_is_gone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(measured(folder.path()).expect("a disk").len(), WRITES);
+        assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
+    }
+}

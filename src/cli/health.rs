@@ -1,0 +1,60 @@
+//! `chancery health`: asks a server how it is, for a container's health check.
+//!
+//! Does: one request to the admin port, its answer on standard output, exit code 0 or 1 and no other. Does not: need a
+//! shell or a client for HTTP in the image. Called by: `cli::run`.
+use std::{io::Write as _, time::Duration};
+
+use clap::Args;
+
+use super::{Exit, failure::Failure, output::say};
+
+/// How long the server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// `chancery health`.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// The admin port of the server [default: http://127.0.0.1:9464].
+    #[arg(long, value_name = "URL", env = "CHANCERY_ADMIN")]
+    admin: Option<String>,
+    /// Ask whether it takes calls (/readyz), and not only whether its process goes on (/livez).
+    #[arg(long)]
+    ready: bool,
+}
+
+/// Runs the command.
+pub async fn run(args: HealthArgs) -> Result<Exit, Failure> {
+    let admin = args.admin.unwrap_or_else(|| "http://127.0.0.1:9464".to_owned());
+    let path = if args.ready { "readyz" } else { "livez" };
+    let url = format!("{}/{path}", admin.trim_end_matches('/'));
+    match ask(&url).await {
+        Ok((good, body)) => {
+            std::io::stdout().write_all(body.as_bytes())?;
+            Ok(if good { Exit::Done } else { Exit::Error })
+        }
+        Err(error) => {
+            say(&format!("chancery: {url}: {error}"));
+            Ok(Exit::Error)
+        }
+    }
+}
+
+async fn ask(url: &str) -> Result<(bool, String), String> {
+    // It is on this machine, whatever proxy leads to others.
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
+    let answer = client.map_err(told)?.get(url).send().await.map_err(told)?;
+    let good = answer.status().is_success();
+    Ok((good, answer.text().await.map_err(told)?))
+}
+
+/// An error with what lies behind it: reqwest's own says that a request failed.
+fn told(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(behind) = source {
+        text = format!("{text}: {behind}");
+        source = behind.source();
+    }
+    text
+}

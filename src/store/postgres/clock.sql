@@ -1,0 +1,2 @@
+-- clock: the database's clock, in microseconds since 1970
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint

@@ -1,0 +1,179 @@
+//! `chancery doctor`: a line for everything that a server stands on, with what to do; exit code 1 when something is bad; and
+//! nothing is changed.
+use std::{
+    collections::BTreeMap,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use jiff::ToSpan as _;
+
+use crate::harness::{
+    KINDS, Kind, TestStore,
+    certificates::Authority,
+    cli::{Ran, run},
+    postgres,
+    server::{Server, chancery},
+    signing,
+};
+
+/// What is found of a server with these settings, on ports that nobody has.
+fn doctor(store: &str, flags: &[&str]) -> Ran {
+    let mut command = chancery();
+    command.args(["doctor", "--store", store, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    run(command.args(flags), "")
+}
+
+/// Standing and text of every check, as programs read them.
+fn findings(ran: &Ran) -> BTreeMap<String, (String, String)> {
+    let line = |line: &str| {
+        let read: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let text = |key: &str| read[key].as_str().unwrap_or_default().to_owned();
+        assert_eq!(text("standing") == "ok", read["remedy"].is_null(), "{line}");
+        (text("check"), (text("standing"), format!("{} {}", text("found"), text("remedy"))))
+    };
+    ran.out.lines().map(line).collect()
+}
+
+/// Names, sizes and times of what is in a folder.
+fn files(folder: &Path) -> Vec<(PathBuf, u64, std::time::SystemTime)> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| {
+            let path = entry.expect("an entry").path();
+            let about = path.metadata().expect("a file");
+            (path, about.len(), about.modified().expect("a time"))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_good_server_is_found_good_whether_it_runs_or_not_and_nothing_is_changed() {
+    for kind in KINDS {
+        let store = TestStore::new(kind);
+        let (certificate, key) = Authority::new().server(&["localhost"]).write(store.folder.path(), "server");
+        let (signing_key, state) = (signing::key(&store), store.folder.path().join("signer"));
+        let path = |path: &PathBuf| path.to_str().expect("UTF-8").to_owned();
+        let flags =
+            ["--tls-certificate", &path(&certificate), "--tls-key", &path(&key), "--signing-key-file"]
+                .map(str::to_owned);
+        let flags = [&flags[..], &[path(&signing_key), "--signer-state".to_owned(), path(&state)]].concat();
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        let before = files(store.folder.path());
+        let ran = doctor(&store.url, &flags);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+        let mut expected = vec![
+            "store",
+            "schema",
+            "fsync",
+            "access",
+            "catalog",
+            "certificate",
+            "signing",
+            "signer state",
+            "open files",
+        ];
+        expected.extend(match kind {
+            Kind::Sqlite => vec!["disk"],
+            Kind::Postgres => {
+                vec!["version", "encoding", "primary", "durability", "commits", "clock", "values"]
+            }
+        });
+        for check in expected {
+            let line =
+                ran.out.lines().find(|line| line.contains(&format!(" {check} "))).unwrap_or_else(|| {
+                    panic!("nothing of {check}:\n{}", ran.out);
+                });
+            // How fast a disk is, and what its server logs, is not this test's to say.
+            assert!(line.starts_with("ok ") || ["fsync", "values"].contains(&check), "{line}");
+        }
+        assert_eq!(files(store.folder.path()), before, "{kind:?}");
+        // The same as JSON, of a server that runs: its own ports are no fault.
+        let server = Server::start_with(&store, &flags);
+        let mut command = chancery();
+        command.args(["doctor", "--json", "--store", &store.url, "--listen", &server.address]);
+        let ran = run(command.args(["--admin-listen", &server.admin]).args(&flags), "");
+        let found = findings(&ran);
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        assert!(found["gRPC port"].1.contains("answers"), "{}", ran.out);
+        assert_eq!(found["schema"].0, "ok", "{}", ran.out);
+    }
+}
+
+#[test]
+fn what_is_bad_is_named_with_what_to_do() {
+    let store = TestStore::new(Kind::Sqlite);
+    let folder = store.folder.path();
+    let file = |name: &str, text: &str| {
+        std::fs::write(folder.join(name), text).expect("a file");
+        folder.join(name).to_str().expect("UTF-8").to_owned()
+    };
+    let authority = Authority::new();
+    let (certificate, _) = authority.server(&["localhost"]).write(folder, "one");
+    let (_, other) = authority.server(&["localhost"]).write(folder, "other");
+    let [certificate, other] = [&certificate, &other].map(|path| path.to_str().expect("UTF-8"));
+    let open = folder.join("open");
+    std::fs::create_dir(&open).expect("a folder");
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).expect("a mode");
+    let key = signing::key(&store);
+    let (key, open) = (key.to_str().expect("UTF-8"), open.to_str().expect("UTF-8"));
+    let access = file("access.toml", "[[caller]]\nnmae = \"ann\"\n");
+    let catalog = file("catalog.toml", "[[token_server.event]]\n");
+    let garbage = format!("sqlite:{}", file("garbage.db", &"no database ".repeat(1000)));
+    let (server, _) =
+        postgres::database().rsplit_once('/').map(|(server, _)| (server.to_owned(), ())).expect("a URL");
+    let sqlite = store.url.as_str();
+    let cases: [(&str, &[&str], &str, &str); 9] = [
+        ("postgres://ann:hunter2@127.0.0.1:9/audit", &[], "store", "Connection refused"),
+        (&format!("{server}/no_such_database"), &[], "store", "does not exist"),
+        (&postgres::database(), &[], "schema", "chancery migrate"),
+        (&garbage, &[], "store", "no database"),
+        (sqlite, &["--min-free-disk", "1125899906842624"], "disk", "make room"),
+        (sqlite, &["--tls-certificate", certificate, "--tls-key", other], "certificate", "is not the key"),
+        (sqlite, &["--access", &access], "access", "unknown field"),
+        (sqlite, &["--catalog", &catalog], "catalog", "catalog.toml"),
+        (sqlite, &["--signing-key-file", key, "--signer-state", open], "signer state", "chmod 700"),
+    ];
+    for (store, flags, check, said) in cases {
+        let ran = doctor(store, &[flags, &["--json"]].concat());
+        assert_eq!(ran.code, 1, "{check}: {ran:?}");
+        let found = findings(&ran);
+        let (standing, text) = &found[check];
+        assert!(standing == "FAIL" && text.contains(said), "{check} {standing}: {text}");
+        let bad = found.values().filter(|(standing, _)| standing == "FAIL").count();
+        assert_eq!(bad, 1, "and nothing else: {}", ran.out);
+        assert!(!ran.out.contains("hunter2"), "{}", ran.out);
+        // For people, a line of the same.
+        let plain = doctor(store, flags);
+        assert!(
+            plain.out.lines().any(|line| line.starts_with("FAIL") && line.contains(" -> ")),
+            "{}",
+            plain.out
+        );
+    }
+}
+
+#[test]
+fn what_is_doubtful_is_told_and_no_failure_and_a_bad_setting_is_one_of_its_own() {
+    let store = TestStore::new(Kind::Sqlite);
+    let end = jiff::Zoned::now().date() + 10.days();
+    let day = |number: i8| number.unsigned_abs();
+    let span = ((2020, 1, 1), (end.year().into(), day(end.month()), day(end.day())));
+    let issued = Authority::new().server_lasting(&["localhost"], span);
+    let (certificate, key) = issued.write(store.folder.path(), "server");
+    let [certificate, key] = [&certificate, &key].map(|path| path.to_str().expect("UTF-8"));
+    let ran = doctor(&store.url, &["--json", "--tls-certificate", certificate, "--tls-key", key]);
+    let found = findings(&ran);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert!(found["certificate"].0 == "warn" && found["certificate"].1.contains("replace it"), "{}", ran.out);
+    assert_eq!(found["signing"].0, "warn", "{}", ran.out);
+    let ran = doctor(&store.url, &["--drain-seconds", "0"]);
+    assert!(ran.code == 2 && ran.err.contains("setting drain_seconds"), "{ran:?}");
+    // A database that is not there yet is no fault, and is not made.
+    let none = store.folder.path().join("none.db");
+    let ran = doctor(&format!("sqlite:{}", none.display()), &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("is not there yet") && !none.exists(), "{}", ran.out);
+}
