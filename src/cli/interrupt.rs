@@ -2,7 +2,7 @@
 //!
 //! Does: tell the command the first time, end the process the second, so that a command that hangs in a write
 //! can still be ended. Does not: watch commands that end by themselves; these are simply killed. The only
-//! place of the command line that handles signals; the server's is `app.rs`. Called by: `query`.
+//! place of the command line that handles signals; the server's is `app.rs`. Called by: `query`, `bench sink`.
 use std::{io, process, sync::Arc};
 
 use tokio::{

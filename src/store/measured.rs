@@ -146,6 +146,7 @@ measured! {
     {
         migrate() -> ();
         ready() -> ();
+        confirm_by_replica() -> ();
         tree(log: &LogName) -> Frontier;
         heads(logs: &[LogName]) -> HashMap<LogName, u64>;
         page(request: &PageRequest<'_>) -> Rows;

@@ -361,6 +361,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn confirm_by_replica(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError> {
         let fault = Some(self.draw());
         let store = self.clone();

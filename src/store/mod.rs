@@ -265,9 +265,7 @@ pub trait Store: IndexReads + Trees + Retention + Erasures + Measures {
     async fn ready(&self) -> Result<(), StoreError>;
     /// Looks whether a synchronous standby confirms commits. From the first look on appends are refused while none
     /// does; it is to be looked at every second then. Nothing is asked of a store that has no standbys.
-    async fn confirm_by_replica(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
+    async fn confirm_by_replica(&self) -> Result<(), StoreError>;
     /// A connection of its own for one sequencer.
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError>;
     /// The tree of a log's leaf hashes. Empty for a log that has none.

@@ -1,5 +1,16 @@
 //! `chancery bench`: what it reports is what the server stored.
-use crate::harness::{KINDS, TestStore, block_on, calls::everything, cli::run, server::Server};
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use crate::harness::{
+    KINDS, TestStore, block_on,
+    calls::everything,
+    cli::run,
+    server::{Server, chancery},
+};
 
 #[test]
 fn a_load_counts_what_is_stored_by_calls_and_by_streams() {
@@ -78,4 +89,35 @@ fn a_load_against_no_server_says_so() {
     let ran = run(&mut command, "");
     assert_eq!(ran.code, 4, "{ran:?}");
     assert!(ran.err.contains("cannot reach"), "{ran:?}");
+}
+
+#[test]
+fn a_sink_takes_what_telemetry_it_is_sent() {
+    let mut sink = chancery()
+        .args(["bench", "sink", "--listen", "127.0.0.1:0"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("chancery bench sink");
+    let mut said = BufReader::new(sink.stderr.take().expect("its messages"));
+    let mut line = String::new();
+    said.read_line(&mut line).expect("a line");
+    let address = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}"));
+    let store = TestStore::new(KINDS[0]);
+    let mut server = Server::start_with(&store, &["--otlp-endpoint", &format!("http://{address}")]);
+    let filled = run(&mut server.cli(&["bench", "append", "--events", "700"]), "");
+    assert_eq!(filled.code, 0, "{filled:?}");
+    // What waits is sent before it ends.
+    server.signal("TERM");
+    assert!(server.wait(Duration::from_secs(30)).success());
+    let told = Command::new("kill").args(["-INT", &sink.id().to_string()]).status();
+    assert!(told.expect("kill").success());
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).expect("its messages");
+    assert!(sink.wait().expect("its end").success(), "{rest}");
+    let counts = rest.trim().strip_prefix("took ").and_then(|rest| rest.split_once(" calls with "));
+    let (calls, bytes) = counts.unwrap_or_else(|| panic!("{rest}"));
+    let bytes = bytes.strip_suffix(" bytes").unwrap_or_default();
+    // Spans, metrics and lines, a call each at the least.
+    assert!(calls.parse::<u64>().expect("a number") >= 3, "{rest}");
+    assert!(bytes.parse::<u64>().expect("a number") > 1000, "{rest}");
 }

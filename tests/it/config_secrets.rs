@@ -25,6 +25,18 @@ fn command(store: &TestStore, arguments: &[&str]) -> Command {
     command
 }
 
+/// A server that waits for a database that never comes, and is told to end then.
+fn waiting(store: &TestStore) -> Command {
+    let serve = command(store, &["serve", "--admin-listen", "127.0.0.1:0"]);
+    let mut command = Command::new("timeout");
+    command.args(["--preserve-status", "3"]).arg(serve.get_program()).args(serve.get_args());
+    command.current_dir(store.folder.path());
+    for (name, _) in serve.get_envs() {
+        command.env_remove(name);
+    }
+    command
+}
+
 #[test]
 fn every_command_takes_the_address_from_a_file() {
     for kind in KINDS {
@@ -37,7 +49,10 @@ fn every_command_takes_the_address_from_a_file() {
             assert_eq!((by_variable.code, &by_variable.out), (0, &by_flag.out), "{by_variable:?}");
         }
         // A port that cannot be bound comes behind the store.
-        let mut serve = command(&store, &["serve", "--listen", "192.0.2.1:1", "--insecure"]);
+        let mut serve = command(
+            &store,
+            &["serve", "--listen", "192.0.2.1:1", "--insecure", "--admin-listen", "127.0.0.1:0"],
+        );
         let ran = run(serve.env("CHANCERY_STORE_FILE", &path), "");
         assert!(ran.code == 1 && ran.err.contains("cannot listen on 192.0.2.1:1"), "{ran:?}");
         let default = store.folder.path().join("chancery.db");
@@ -101,11 +116,16 @@ fn no_secret_is_shown_logged_or_in_an_error() {
             &["config", "check"],
             &["migrate"],
         ] {
-            let mut command = command(&store, arguments);
+            let mut command = match arguments {
+                ["serve"] => waiting(&store),
+                _ => command(&store, arguments),
+            };
             command.env("CHANCERY_STORE", address).env("CHANCERY_SIGNING_KEY", &private);
             command.env("OTEL_EXPORTER_OTLP_HEADERS", format!("authorization={CANARY}"));
             let ran = run(&mut command, "");
             clean(&ran, &format!("{arguments:?} {address}"));
+            let has_waited = ran.err.contains("waiting for the store");
+            assert!(arguments[0] != "serve" || has_waited || ran.code != 0, "{ran:?}");
             if arguments[0] == "config" && arguments[1] == "show" {
                 assert!(
                     ran.out.contains("# CHANCERY_SIGNING_KEY: *** (variable CHANCERY_SIGNING_KEY)"),

@@ -355,3 +355,17 @@ fn unwrap_and_expect_say_why_they_are_safe() {
         }
     }
 }
+
+#[test]
+fn no_method_of_the_store_does_something_by_itself() {
+    // What wraps a store hands every method on. One with a body of its own would compile without being handed on.
+    let pattern = Regex::new(r"(?s)\npub trait (\w+)[^{]*\{\n(.*?)\n\}\n").expect("a pattern");
+    let mut traits = 0;
+    for source in sources().iter().filter(|source| source.is_in("store")) {
+        for found in pattern.captures_iter(&source.text) {
+            assert!(!found[2].contains('{'), "src/{}: {} has a method with a body", source.path, &found[1]);
+            traits += 1;
+        }
+    }
+    assert!(traits > 7, "only {traits} traits");
+}

@@ -12,6 +12,7 @@ mod proof;
 mod query;
 mod raw;
 mod report;
+mod sink;
 
 use clap::Subcommand;
 
@@ -32,6 +33,8 @@ pub enum BenchCommand {
     Proof(Box<proof::BenchProofArgs>),
     /// Stream events, count them and print none.
     Query(Box<query::BenchQueryArgs>),
+    /// Take telemetry and drop it, to measure what sending it costs a server.
+    Sink(sink::BenchSinkArgs),
 }
 
 /// Runs the command.
@@ -43,5 +46,6 @@ pub async fn run(command: BenchCommand) -> Result<Exit, Failure> {
         BenchCommand::Follow(args) => follow::run(*args).await,
         BenchCommand::Proof(args) => proof::run(*args).await,
         BenchCommand::Query(args) => query::run(*args).await,
+        BenchCommand::Sink(args) => sink::run(args).await,
     }
 }

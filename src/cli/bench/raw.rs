@@ -1,7 +1,7 @@
 //! A codec that leaves messages as bytes: requests are encoded before the clock runs, and answers are
 //! counted without being decoded.
 //!
-//! Called by: `bench/load.rs`, `bench/query.rs`.
+//! Called by: `bench/load.rs`, `bench/query.rs`, `bench/sink.rs`.
 use bytes::{Buf as _, BufMut as _, Bytes};
 use tonic::{
     Status,

@@ -137,6 +137,10 @@ impl Store for SqliteStore {
         schema::ready(&mut connection).await
     }
 
+    async fn confirm_by_replica(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn appender(&self) -> Result<Box<dyn Appender>, StoreError> {
         let connection = options(&self.path).connect().await.map_err(failed)?;
         Ok(Box::new(append::SqliteAppender::new(connection, Arc::clone(&self.writer))))

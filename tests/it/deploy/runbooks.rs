@@ -54,7 +54,8 @@ fn what_the_runbooks_say_exists() {
         for block in all.iter().filter(|block| block.language == "promql") {
             assert_eq!(unheard_of(&block.text), BTreeSet::new(), "{page}");
         }
-        let quoted = code_words(&text).map(str::to_owned);
+        // What is between two fences looks quoted, too.
+        let quoted = code_words(&text).filter(|words| !words.contains('\n')).map(str::to_owned);
         let lines: Vec<_> =
             all.iter().flat_map(|block| block.text.lines().map(str::to_owned)).chain(quoted).collect();
         for line in lines.iter().filter(|line| line.contains("chancery ")) {
