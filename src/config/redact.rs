@@ -31,7 +31,7 @@ pub(super) fn redacted(text: &str) -> String {
     if text.contains(KEY_BEGINS) {
         return HIDDEN.to_owned();
     }
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let Some((scheme, rest)) = text.split_once("://") else { return without_scheme(text) };
     // A password may hold what ends it if it is not encoded, so that it is taken to end as late as it can.
     let (user, address) = match rest.rsplit_once('@') {
         None => (String::new(), rest),
@@ -42,6 +42,16 @@ pub(super) fn redacted(text: &str) -> String {
         Some((place, query)) => (place, format!("?{}", hidden_values(query))),
     };
     format!("{scheme}://{user}{place}{query}")
+}
+
+/// A text that is no URL, perhaps because its scheme was forgotten. The path of a file may be anything.
+fn without_scheme(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((user, address)) if user.contains(':') && !text.starts_with("sqlite:") => {
+            format!("{HIDDEN}@{address}")
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// `USER:PASSWORD` without the password. A name alone is one for a database, and elsewhere may be a token.
@@ -70,6 +80,10 @@ mod tests {
     fn no_secret_stays_and_what_is_none_does() {
         for (text, shown) in [
             ("sqlite:chancery.db", "sqlite:chancery.db"),
+            ("sqlite:events@home.db", "sqlite:events@home.db"),
+            ("/etc/chancery@home/key", "/etc/chancery@home/key"),
+            ("ann:hunter2@collector:4317", "***@collector:4317"),
+            ("postgres:ann:hunter2@db/audit", "***@db/audit"),
             ("postgres:///chancery", "postgres:///chancery"),
             (
                 "postgres://ann@db:5432/audit?sslmode=verify-full",
