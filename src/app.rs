@@ -153,6 +153,10 @@ async fn told(config: ServeConfig) -> Result<(), AppError> {
     let metrics = Arc::new(Metrics::default());
     let telling = Telling::start(&config, &metrics)?;
     let ended = run(config, metrics, &telling).await;
+    if let Err(error) = &ended {
+        // The command line tells it too, but not to where telemetry goes.
+        tracing::error!(%error, "ending");
+    }
     telling.finish_after(&ended).await;
     ended
 }
@@ -271,6 +275,7 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
         Disk::of(&config.store, config.min_free_disk, &store, &ingest, &port.readiness, &metrics).await;
     let disk = disk.map(|disk| tokio::spawn(disk.watch()));
     let halted = signing.halted();
+    starting::done(&port.readiness);
     let health = HealthReporter::new();
     health::report(&health, &port.readiness.borrow().clone(), &halted).await;
     let mirroring = tokio::spawn(health::mirror(health.clone(), port.readiness.clone(), halted.clone()));

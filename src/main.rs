@@ -1,5 +1,5 @@
 //! The `chancery` binary: allocator, arguments, run time. Everything else is in the library.
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 
@@ -7,7 +7,19 @@ use clap::Parser as _;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    chancery::cli::run(chancery::cli::Cli::parse()).await
+/// For what blocks a thread when the command has ended, such as a disk that hangs: it is not to hold up the end.
+const LEFTOVERS: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let cli = chancery::cli::Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("chancery: cannot start threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(chancery::cli::run(cli));
+    runtime.shutdown_timeout(LEFTOVERS);
+    code
 }

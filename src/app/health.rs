@@ -47,6 +47,13 @@ pub async fn mirror(
     let mut changes = readiness.subscribe();
     let mut signs = true;
     loop {
+        // Before anything is reported: who hears of a halted log over gRPC finds its name on the admin port.
+        let logs = halted.borrow_and_update().clone();
+        readiness.send_if_modified(|readiness| {
+            let changed = readiness.halted != logs;
+            readiness.halted = logs;
+            changed
+        });
         let now = changes.borrow_and_update().clone();
         report(&health, &now, &halted).await;
         tokio::select! {
@@ -56,8 +63,6 @@ pub async fn mirror(
                 if !signs {
                     tracing::error!("the signer has ended: no checkpoint is signed until the server is started again");
                 }
-                let logs = halted.borrow_and_update().clone();
-                readiness.send_modify(|readiness| readiness.halted = logs);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Opens the store at start, and waits for one that may still come: a server and its database, or the job that migrates
 //! it, are started together and in any order.
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -56,12 +56,18 @@ pub(super) async fn store(
     readiness: &watch::Sender<Readiness>,
     signals: &mut Signals,
 ) -> Result<Started, AppError> {
+    let mut reload = false;
     if matches!(url, StoreUrl::Sqlite(_)) {
-        let store = open(url).await?;
-        started(readiness);
-        return Ok(Started::With { store, reload: false });
+        // Columns that a new version fills may take a while; what has been filled by then stays.
+        let mut opening = pin!(open(url));
+        loop {
+            tokio::select! {
+                opened = &mut opening => return Ok(Started::With { store: opened?, reload }),
+                ended = is_end(signals, &mut reload) => if ended { return Ok(Started::Ended) },
+            }
+        }
     }
-    let (mut connected, mut reload) = (None, false);
+    let mut connected = None;
     let mut told: Option<Instant> = None;
     loop {
         let tried = tokio::select! {
@@ -79,7 +85,6 @@ pub(super) async fn store(
                 if told.is_some() {
                     tracing::info!("the store is there");
                 }
-                started(readiness);
                 return Ok(Started::With { store, reload });
             }
             Err(error) if store::may_come(&error) => error,
@@ -99,7 +104,8 @@ pub(super) async fn store(
     }
 }
 
-fn started(readiness: &watch::Sender<Readiness>) {
+/// Says that the server serves.
+pub(super) fn done(readiness: &watch::Sender<Readiness>) {
     readiness.send_modify(|readiness| {
         readiness.set(Check::Start, None);
     });

@@ -163,9 +163,12 @@ fn a_kill_leaves_events_and_producers_as_one() {
         for cycle in 0..4_u64 {
             let server = Server::start(&store);
             block_on(async {
-                let mut writers = Vec::new();
+                let (mut writers, mut first_acks) = (Vec::new(), Vec::new());
                 for (at, first) in next.into_iter().enumerate() {
                     let mut audit = server.audit().await;
+                    let (first_ack, acked) = tokio::sync::oneshot::channel();
+                    first_acks.push(acked);
+                    let mut first_ack = Some(first_ack);
                     writers.push(tokio::spawn(async move {
                         let mut number = first;
                         loop {
@@ -176,10 +179,16 @@ fn a_kill_leaves_events_and_producers_as_one() {
                                 return number;
                             }
                             number += size;
+                            if let Some(first_ack) = first_ack.take() {
+                                first_ack.send(()).expect("somebody who waits");
+                            }
                         }
                     }));
                 }
-                tokio::time::sleep(Duration::from_millis(150 + 60 * cycle)).await;
+                for acked in first_acks {
+                    acked.await.expect("an ack");
+                }
+                tokio::time::sleep(Duration::from_millis(60 * cycle)).await;
                 server.signal("KILL");
                 for (next, writer) in next.iter_mut().zip(writers) {
                     *next = writer.await.expect("a writer");

@@ -48,10 +48,18 @@ pub async fn refuse(connection: &mut PgConnection, options: &PgConnectOptions) -
         .acquire_timeout(CONNECT)
         .connect_lazy_with(options.clone().application_name("pooler-probe"));
     let mut listener = PgListener::connect_with(&pool).await?;
+    // One that connects again has missed what it listens for.
+    listener.eager_reconnect(false);
     listener.listen(&channel).await?;
     let told = sqlx::raw_sql(AssertSqlSafe(format!("NOTIFY \"{channel}\""))).execute(connection).await;
     let heard = match told {
-        Ok(_) => timeout(PATIENCE, listener.recv()).await.is_ok_and(|heard| heard.is_ok()),
+        Ok(_) => match timeout(PATIENCE, listener.try_recv()).await {
+            Ok(Ok(Some(_))) => true,
+            Ok(Ok(None)) => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
+            Ok(Err(error)) => return Err(error),
+            // It is there, and hears nothing.
+            Err(_) => false,
+        },
         // This connection hears of it in the other one's place.
         Err(sqlx::Error::Protocol(_)) => false,
         Err(error) => return Err(error),

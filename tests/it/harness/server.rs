@@ -58,6 +58,8 @@ pub struct Server {
     pub address: String,
     pub admin: String,
     log: Arc<Mutex<String>>,
+    /// Ends with the log.
+    reader: std::thread::JoinHandle<()>,
 }
 
 impl Server {
@@ -105,7 +107,7 @@ impl Server {
         let log = Arc::new(Mutex::new(String::new()));
         let (sender, receiver) = std::sync::mpsc::channel();
         let kept = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 let mut kept = kept.lock().expect("the log");
                 kept.push_str(&line);
@@ -127,7 +129,7 @@ impl Server {
         match receiver.recv_timeout(Duration::from_secs(30)) {
             Ok((address, admin)) => {
                 let files = tempfile::tempdir().expect("a folder");
-                Self { child, trust: None, files, address, admin, log }
+                Self { child, trust: None, files, address, admin, log, reader }
             }
             Err(_) => {
                 let _ = child.kill();
@@ -256,7 +258,10 @@ impl Server {
     pub fn wait(&mut self, most: Duration) -> ExitStatus {
         let began = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().expect("the child") {
+            // Its last lines may still be on their way.
+            if let Some(status) = self.child.try_wait().expect("the child")
+                && self.reader.is_finished()
+            {
                 return status;
             }
             assert!(began.elapsed() < most, "the server did not end:\n{}", self.log());

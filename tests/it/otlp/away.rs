@@ -143,6 +143,8 @@ fn a_server_that_fails_sends_its_lines_too() {
         let output = tokio::task::spawn_blocking(move || command.output()).await.expect("run").expect("run");
         drop(holds);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        assert!(!receiver.received().metrics.is_empty(), "the last metrics");
+        let received = receiver.received();
+        assert!(!received.metrics.is_empty(), "the last metrics");
+        assert!(format!("{:?}", received.lines).contains("cannot listen on"), "why it has ended");
     });
 }
