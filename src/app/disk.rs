@@ -113,6 +113,7 @@ impl Disk {
             least,
             level: Level::Enough,
         };
+        metrics.storage.min_free_bytes.set(least);
         disk.look().await;
         Some(disk)
     }

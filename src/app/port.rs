@@ -27,12 +27,14 @@ impl Port {
     ///
     /// # Errors
     /// It cannot be bound.
-    pub(super) fn open(asked: SocketAddr, metrics: &Arc<Metrics>) -> Result<Self, AppError> {
-        let listener = listen(asked)?;
-        let address = bound(&listener, asked)?;
+    pub(super) fn open(address: SocketAddr, metrics: &Arc<Metrics>) -> Result<Self, AppError> {
+        let listener = listen(address)?;
+        let address = bound(&listener, address)?;
         let mut starting = Readiness::default();
         starting.set(Check::Start, Some("the server is starting".to_owned()));
         let (readiness, seen) = watch::channel(starting);
+        let asked = seen.clone();
+        metrics.process.ready.answer(move || Some(f64::from(u8::from(asked.borrow().is_ready()))));
         let liveness = Arc::new(Liveness::default());
         beats::runtime(&liveness, "runtime", &Handle::current());
         let stop = CancellationToken::new();

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     audit::Audit,
     limits, may, status,
-    tally::{Tally, refused_for},
+    tally::{Tally, not_attempted_for, refused_for},
     told,
 };
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
         v1::{self, AppendResult},
     },
     store::{Key, Quarantined},
-    telemetry::{Outcome, RefusedFor},
+    telemetry::{NotAttempted, Outcome, RefusedFor},
     tree::TreeHead,
 };
 
@@ -111,7 +111,7 @@ pub async fn append(
         }
         Err(error) if mode == Mode::Atomic => {
             limits::count(&audit.metrics, error);
-            tally.result(Outcome::not_attempted, count);
+            tally.not_attempted(not_attempted_for(error), count);
             return Err(status::not_committed(error));
         }
         Err(error) => {
@@ -119,7 +119,7 @@ pub async fn append(
             let why = status::as_message(&status::not_committed(error));
             let ids = request.events.iter().map(|event| shown_id(&event.event_id));
             let results = ids.enumerate().map(|(index, id)| not_attempted(index, id, &why, true)).collect();
-            tally.result(Outcome::not_attempted, count);
+            tally.not_attempted(not_attempted_for(error), count);
             return Ok(v1::AppendResponse { results, ..Default::default() });
         }
     };
@@ -132,7 +132,7 @@ pub async fn append(
             for (_, rejection) in &refused {
                 tally.refused(Outcome::rejected, refused_for(rejection.reason), 1);
             }
-            tally.result(Outcome::not_attempted, count - refused.len());
+            tally.not_attempted(NotAttempted::batch_refused, count - refused.len());
             let refusal = status::rejected_batch(&refused);
             // One that is about the caller is told where every refusal is.
             if refusal.code() != Code::PermissionDenied {
@@ -155,7 +155,7 @@ pub async fn append(
                 (committed.verdicts, Some(committed.tree))
             }
             Err(error) if mode == Mode::Atomic => {
-                tally.result(Outcome::not_attempted, count);
+                tally.not_attempted(not_attempted_for(error), count);
                 return Err(status::not_committed(error));
             }
             Err(error) => return Ok(not_committed(&tally, checked, error)),
@@ -235,7 +235,7 @@ pub(super) fn results(
         };
         let reason = each.fate.reason();
         let result = result(index, each, verdict, validate_only);
-        tally.count(result.result(), reason);
+        tally.count(result.result(), reason, NotAttempted::batch_refused);
         results.push(result);
     }
     results
@@ -355,7 +355,7 @@ fn atomic_conflict(tally: &Tally, verdicts: &[Verdict]) -> Result<(), Status> {
         return Ok(());
     }
     tally.refused(Outcome::conflict, RefusedFor::event_id_reused, conflicts.len());
-    tally.result(Outcome::not_attempted, verdicts.len() - conflicts.len());
+    tally.not_attempted(NotAttempted::batch_refused, verdicts.len() - conflicts.len());
     Err(status::event_id_reused(&conflicts))
 }
 
@@ -423,7 +423,7 @@ fn not_committed(tally: &Tally, checked: Vec<Checked>, error: SubmitError) -> v1
             Fate::Rejected(_) => result(index, each, None, false),
             Fate::Submitted { .. } => not_attempted(index, each.event_id, &why, retryable),
         };
-        tally.count(result.result(), reason);
+        tally.count(result.result(), reason, not_attempted_for(error));
         results.push(result);
     }
     v1::AppendResponse { results, ..Default::default() }

@@ -11,7 +11,7 @@ use crate::{
         rate::{Load, Throttled, Unit},
     },
     proto::v1,
-    telemetry::{LoadShed, Metrics, Outcome},
+    telemetry::{LoadShed, Metrics, NotAttempted},
 };
 
 /// Pays for a call, whatever will become of its events: what is refused later has cost the server the
@@ -21,7 +21,7 @@ pub fn pay(audit: &Audit, producer: &Producer, request: &v1::AppendRequest) -> R
     audit.producers.pay(producer, load, Instant::now()).map_err(|throttled| {
         audit.metrics.calls.shed(cause(&throttled));
         let tally = Tally::received(&audit.metrics, load.events, load.bytes, request.validate_only);
-        tally.result(Outcome::not_attempted, load.events);
+        tally.not_attempted(NotAttempted::rate_limited, load.events);
         status::rate_limited(producer, &throttled)
     })
 }

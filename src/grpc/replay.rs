@@ -12,7 +12,7 @@ use super::{
     audit::Audit,
     quarantine::{self, MAX_ROWS, PAGE, PAGE_BYTES},
     status,
-    tally::Tally,
+    tally::{Tally, not_attempted_for},
 };
 use crate::{
     catalog::{Suggestions, rejection::Reason},
@@ -24,6 +24,7 @@ use crate::{
     },
     proto::v1::{self, AppendResult},
     store::{QuarantineCursor, QuarantineFilter, QuarantineKey, QuarantinePage, QuarantinedRow},
+    telemetry::NotAttempted,
 };
 
 /// Answers one call.
@@ -92,7 +93,8 @@ impl Run<'_> {
             let tally = Tally::received(&self.audit.metrics, page.len(), 0, false);
             if let Some(error) = failed {
                 for cursor in page {
-                    self.put(&tally, cursor, None, |index, id| not_committed(index, id, error));
+                    let why = (None, not_attempted_for(error));
+                    self.put(&tally, cursor, why, |index, id| not_committed(index, id, error));
                 }
                 continue;
             }
@@ -102,11 +104,11 @@ impl Run<'_> {
                 Err(_) => Ok(HashMap::new()),
             };
             let (Ok(mut read), Ok(mut stored)) = (read, stored) else {
-                failed = Some(SubmitError::StoreUnavailable);
+                let error = SubmitError::StoreUnavailable;
+                failed = Some(error);
                 for cursor in page {
-                    self.put(&tally, cursor, None, |index, id| {
-                        not_committed(index, id, SubmitError::StoreUnavailable)
-                    });
+                    let why = (None, not_attempted_for(error));
+                    self.put(&tally, cursor, why, |index, id| not_committed(index, id, error));
                 }
                 continue;
             };
@@ -124,7 +126,8 @@ impl Run<'_> {
                 }
                 let stored = stored.remove(&cursor.row);
                 let reason = judged.as_ref().and_then(|(checked, _)| checked.fate.reason());
-                self.put(&tally, cursor, reason, |index, id| match (judged, stored) {
+                let otherwise = otherwise(judged.as_ref().and_then(|(_, verdict)| verdict.as_ref()));
+                self.put(&tally, cursor, (reason, otherwise), |index, id| match (judged, stored) {
                     (Some((checked, verdict)), _) => judgement(index, checked, verdict),
                     (None, Some((position, leaf_hash))) => v1::EventResult {
                         index: append::index_of(index),
@@ -168,8 +171,8 @@ impl Run<'_> {
                 {
                     failed = Some(*error);
                 }
-                let reason = checked.fate.reason();
-                self.put(&tally, &row.cursor, reason, |index, _| judgement(index, checked, verdict));
+                let why = (checked.fate.reason(), otherwise(verdict.as_ref()));
+                self.put(&tally, &row.cursor, why, |index, _| judgement(index, checked, verdict));
             }
             self.fail_when_nothing_was_done(failed)?;
             if failed.is_some() {
@@ -203,17 +206,17 @@ impl Run<'_> {
         }
     }
 
-    /// Adds and counts a result. `reason` is why the event is refused, if it is.
+    /// Adds and counts a result. `why` is why the event is refused, and why it is not attempted, if it is so.
     fn put(
         &mut self,
         tally: &Tally,
         cursor: &QuarantineCursor,
-        reason: Option<Reason>,
+        why: (Option<Reason>, NotAttempted),
         result: impl FnOnce(usize, String) -> v1::EventResult,
     ) {
         let key = &cursor.row.key;
         let result = result(self.results.len(), key.event_id.to_string());
-        tally.count(result.result(), reason);
+        tally.count(result.result(), why.0, why.1);
         self.results.push(v1::ReplayResult {
             id: quarantine::id(cursor),
             producer: key.producer.as_str().to_owned(),
@@ -361,6 +364,14 @@ fn judgement(
         Some(Ok(Verdict::NotAttempted)) => gone(index, checked.event_id),
         Some(Ok(verdict)) => append::result(index, checked, Some(verdict), false),
         Some(Err(error)) => not_committed(index, checked.event_id, error),
+    }
+}
+
+/// Why a row was not attempted, if it was not.
+fn otherwise(verdict: Option<&Result<Verdict, SubmitError>>) -> NotAttempted {
+    match verdict {
+        Some(Err(error)) => not_attempted_for(*error),
+        Some(Ok(_)) | None => NotAttempted::not_quarantined,
     }
 }
 

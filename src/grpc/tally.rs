@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use crate::{
     catalog::rejection::Reason,
-    ingest::sequencer::Entry,
+    ingest::{SubmitError, sequencer::Entry},
     proto::v1::AppendResult,
-    telemetry::{self, Metrics, Outcome, RefusedFor},
+    telemetry::{self, Metrics, NotAttempted, Outcome, RefusedFor},
 };
 
 /// The events of one batch; nothing is counted of a dry run, which becomes nothing. Those of a caller that went away
@@ -66,8 +66,16 @@ impl Tally {
         self.result(result, events);
     }
 
-    /// One has this result. `reason` is why it was refused, if it was.
-    pub(super) fn count(&self, result: AppendResult, reason: Option<Reason>) {
+    /// So many were not attempted, for this reason.
+    pub(super) fn not_attempted(&self, reason: NotAttempted, events: usize) {
+        if let Some(metrics) = &self.metrics {
+            metrics.ingest.not_attempted(reason, events);
+        }
+        self.result(Outcome::not_attempted, events);
+    }
+
+    /// One has this result. `reason` is why it was refused, and `otherwise` why it was not attempted, if it was so.
+    pub(super) fn count(&self, result: AppendResult, reason: Option<Reason>, otherwise: NotAttempted) {
         // Nothing is rejected or quarantined without a reason.
         let reason = reason.map_or(RefusedFor::malformed_event, refused_for);
         match result {
@@ -77,7 +85,7 @@ impl Tally {
             AppendResult::Rejected => self.refused(Outcome::rejected, reason, 1),
             AppendResult::Conflict => self.refused(Outcome::conflict, RefusedFor::event_id_reused, 1),
             AppendResult::Unspecified | AppendResult::NotAttempted => {
-                self.result(Outcome::not_attempted, 1);
+                self.not_attempted(otherwise, 1);
             }
         }
     }
@@ -86,6 +94,21 @@ impl Tally {
 impl Drop for Tally {
     fn drop(&mut self) {
         self.result(Outcome::unanswered, self.open.load(Ordering::Relaxed));
+    }
+}
+
+/// What a submission that was not committed counts as.
+pub(super) const fn not_attempted_for(error: SubmitError) -> NotAttempted {
+    match error {
+        SubmitError::Overloaded => NotAttempted::overloaded,
+        SubmitError::OverShare => NotAttempted::over_share,
+        SubmitError::Draining => NotAttempted::draining,
+        SubmitError::TooManyLogs => NotAttempted::too_many_logs,
+        SubmitError::StoreUnavailable => NotAttempted::store_unavailable,
+        SubmitError::NoSyncReplica => NotAttempted::no_sync_replica,
+        SubmitError::Unknown => NotAttempted::commit_outcome_unknown,
+        SubmitError::StorageFull => NotAttempted::storage_full,
+        SubmitError::StoreBroken => NotAttempted::store_broken,
     }
 }
 

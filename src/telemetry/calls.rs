@@ -43,6 +43,12 @@ pub(super) const OTHER: &str = "_OTHER";
 /// The buckets that the conventions name.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
+/// The calls that events come by, and the failures of theirs that alerts look for: these are there from the first scrape
+/// on, because an increase does not see a series that begins with it.
+const APPENDS: [&str; 2] = ["chancery.v1.AuditService/Append", "chancery.v1.AuditService/AppendStream"];
+const FAILURES: [Code; 5] =
+    [Code::Internal, Code::Unknown, Code::DataLoss, Code::Unavailable, Code::DeadlineExceeded];
+
 /// Names of status codes, by their numbers.
 const CODES: [&str; 17] = [
     "OK",
@@ -79,6 +85,18 @@ struct Call {
     error_type: Option<&'static str>,
 }
 
+impl Call {
+    fn new(method: &'static str, code: Code) -> Self {
+        let name = status_name(code);
+        Self {
+            rpc_system_name: "grpc",
+            rpc_method: method,
+            rpc_status_code: name,
+            error_type: is_server_error(code).then_some(name),
+        }
+    }
+}
+
 /// Whether a status says that the server failed, by the same conventions.
 pub(super) const fn is_server_error(code: Code) -> bool {
     matches!(
@@ -104,7 +122,10 @@ impl CallMetrics {
     pub(super) fn new(plain: &mut Registry, own: &mut Registry) -> Self {
         let active = gauge(plain, "rpc_server_active_calls", "Calls that have not ended");
         let constructor: fn() -> Histogram = || Histogram::new(SECONDS);
-        let seconds = Family::new_with_constructor(constructor);
+        let seconds = Family::<Call, Histogram, fn() -> Histogram>::new_with_constructor(constructor);
+        for (method, code) in APPENDS.iter().flat_map(|method| FAILURES.map(|code| (method, code))) {
+            drop(seconds.get_or_create(&Call::new(method, code)));
+        }
         let help = "Time from the headers of a call to the end of its answer";
         plain.register_with_unit("rpc_server_call_duration", help, Unit::Seconds, seconds.clone());
         let help = "Calls refused, streams refused, ended or told to wait for the sake of others, by cause";
@@ -119,18 +140,32 @@ impl CallMetrics {
 
     /// A call of a method, or of one that there is not, ended with a status.
     pub fn ended(&self, method: Option<&'static str>, code: Code, took: Duration) {
-        let name = status_name(code);
-        let labels = Call {
-            rpc_system_name: "grpc",
-            rpc_method: method.unwrap_or(OTHER),
-            rpc_status_code: name,
-            error_type: is_server_error(code).then_some(name),
-        };
+        let labels = Call::new(method.unwrap_or(OTHER), code);
         self.seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     /// Something was refused, ended or told to wait.
     pub fn shed(&self, cause: LoadShed) {
         self.shed.add(cause, 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::telemetry::Metrics;
+
+    #[test]
+    fn failures_of_appends_are_there_before_the_first_one() {
+        let text = Metrics::default().open_metrics();
+        for method in ["Append", "AppendStream"] {
+            for code in ["INTERNAL", "UNKNOWN", "DATA_LOSS", "UNAVAILABLE", "DEADLINE_EXCEEDED"] {
+                let sample = format!(
+                    "rpc_server_call_duration_seconds_count{{rpc_system_name=\"grpc\",\
+                     rpc_method=\"chancery.v1.AuditService/{method}\",rpc_status_code=\"{code}\",\
+                     error_type=\"{code}\"}} 0"
+                );
+                assert!(text.lines().any(|line| line == sample), "{sample} in\n{text}");
+            }
+        }
     }
 }

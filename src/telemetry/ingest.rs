@@ -46,6 +46,36 @@ closed! {
 }
 
 closed! {
+    /// Why an event was not attempted.
+    NotAttempted {
+        /// No room for events.
+        overloaded,
+        /// The producer has its share of that room.
+        over_share,
+        /// The server is going away.
+        draining,
+        /// This replica appends to as many logs as it can.
+        too_many_logs,
+        /// The store cannot be written now.
+        store_unavailable,
+        /// No synchronous standby confirms commits.
+        no_sync_replica,
+        /// The store failed during the commit: the event may be stored.
+        commit_outcome_unknown,
+        /// The store's disk is full, or nearly so.
+        storage_full,
+        /// The store refused the event.
+        store_broken,
+        /// The producer sends faster than it may.
+        rate_limited,
+        /// Another event of its atomic batch was refused.
+        batch_refused,
+        /// It was to be replayed, and is in quarantine no more.
+        not_quarantined,
+    }
+}
+
+closed! {
     /// Which clock a far-off time speaks of.
     Skew {
         /// The event has yet to occur.
@@ -65,6 +95,7 @@ pub struct IngestMetrics {
     received: Counter,
     results: Counters<Outcome>,
     refused: Counters<RefusedFor>,
+    not_attempted: Counters<NotAttempted>,
     bytes: Counter,
     batch: Histogram,
     ack: HistogramWithExemplars<Label<String>>,
@@ -115,6 +146,12 @@ impl IngestMetrics {
                 registry,
                 "ingest_rejected_events",
                 "Events that were rejected, conflict or are in quarantine, by reason",
+                "reason",
+            ),
+            not_attempted: Counters::register(
+                registry,
+                "ingest_not_attempted_events",
+                "Events that were not attempted, by reason",
                 "reason",
             ),
             age: seconds(
@@ -188,6 +225,11 @@ impl IngestMetrics {
     /// An event was rejected, conflicts or is in quarantine.
     pub fn refused(&self, reason: RefusedFor, events: usize) {
         self.refused.add(reason, events);
+    }
+
+    /// Events were not attempted.
+    pub fn not_attempted(&self, reason: NotAttempted, events: usize) {
+        self.not_attempted.add(reason, events);
     }
 
     /// A batch's outcome is durable. The trace of its call is an example of what takes so long.

@@ -24,7 +24,7 @@ use std::{io::IsTerminal as _, str::FromStr};
 pub use calls::LoadShed;
 pub use checkpoints::WitnessFailure;
 pub use connections::{ConnectionMetrics, Expires, Refused};
-pub use ingest::{IngestMetrics, Outcome, RefusedFor};
+pub use ingest::{IngestMetrics, NotAttempted, Outcome, RefusedFor};
 pub use metrics::Metrics;
 pub use otlp::{ExportSettings, Exporter, FLUSH};
 pub use process::Signal;

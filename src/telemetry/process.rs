@@ -40,6 +40,8 @@ type ByRuntime<T> = Family<Label<&'static str>, T>;
 /// Every metric of the process.
 pub struct ProcessMetrics {
     started: Real,
+    /// Whether the server takes calls, as `/readyz` says.
+    pub ready: Asked,
     workers: ByRuntime<Asked>,
     tasks: ByRuntime<Asked>,
     queued: ByRuntime<Asked>,
@@ -70,6 +72,7 @@ impl ProcessMetrics {
         );
         let help = "Spans, metrics and log lines that were not told to the receiver of OpenTelemetry";
         Self {
+            ready: asked(own, "ready", "Whether the server takes calls, as /readyz says"),
             started: timestamp(plain, "process_start_time", "When the process began"),
             workers: by_runtime(plain, "tokio_workers", "Threads of a runtime"),
             tasks: by_runtime(plain, "tokio_alive_tasks", "Tasks of a runtime that have not ended"),

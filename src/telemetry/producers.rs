@@ -64,7 +64,30 @@ impl ProducerMetrics {
             "Numbers inside those gaps: events lost before they arrived, or late",
         );
         let late = family("producer_late_sequences", "Numbers of known gaps that arrived after all");
-        Self { labelled: Mutex::default(), last_seen, known, gaps, missing, late }
+        let metrics = Self { labelled: Mutex::default(), last_seen, known, gaps, missing, late };
+        metrics.begin_gaps(OTHERS);
+        metrics
+    }
+
+    /// The counters of a label are there before its first gap: an alert on an increase does not see one that begins
+    /// with it.
+    fn begin_gaps(&self, producer: &str) {
+        for family in [&self.gaps, &self.missing, &self.late] {
+            drop(family.get_or_create(&label(producer)));
+        }
+    }
+
+    /// Whether a producer has a label, giving it one while there are any.
+    fn has_label(&self, labelled: &mut BTreeMap<String, i64>, producer: &str) -> bool {
+        if labelled.contains_key(producer) {
+            return true;
+        }
+        let room = labelled.len() < MOST_LABELS as usize;
+        if room {
+            labelled.insert(producer.to_owned(), 0);
+            self.begin_gaps(producer);
+        }
+        room
     }
 
     /// A producer was seen; at 0 it was not. Never goes back, in whatever order commits and refreshes come. The
@@ -74,7 +97,7 @@ impl ProducerMetrics {
             return;
         }
         let mut labelled = self.labelled.lock().unwrap_or_else(PoisonError::into_inner);
-        if micros > 0 && has_label(&mut labelled, producer) {
+        if micros > 0 && self.has_label(&mut labelled, producer) {
             let last = labelled.entry(producer.to_owned()).or_default();
             *last = micros.max(*last);
             // Exact to the microsecond until the year 2255.
@@ -88,7 +111,7 @@ impl ProducerMetrics {
             return;
         }
         let mut labelled = self.labelled.lock().unwrap_or_else(PoisonError::into_inner);
-        let label = label(if has_label(&mut labelled, producer) { producer } else { OTHERS });
+        let label = label(if self.has_label(&mut labelled, producer) { producer } else { OTHERS });
         for (family, count) in [(&self.gaps, gaps), (&self.missing, missing), (&self.late, late)] {
             family.get_or_create(&label).inc_by(count);
         }
@@ -104,21 +127,10 @@ fn label(producer: &str) -> ByProducer {
     ByProducer { producer: producer.to_owned() }
 }
 
-/// Whether a producer has a label, giving it one while there are any.
-fn has_label(labelled: &mut BTreeMap<String, i64>, producer: &str) -> bool {
-    if labelled.contains_key(producer) {
-        return true;
-    }
-    let room = labelled.len() < MOST_LABELS as usize;
-    if room {
-        labelled.insert(producer.to_owned(), 0);
-    }
-    room
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Metrics;
 
     #[test]
     fn labels_are_bounded_and_the_rest_is_counted_together() {
@@ -133,6 +145,23 @@ mod tests {
         assert!(metrics.last_seen.get(&label("p99")).is_some());
         assert!(metrics.last_seen.get(&label("p100")).is_none());
         assert!(metrics.last_seen.get(&label(OTHERS)).is_none());
+    }
+
+    #[test]
+    fn counters_of_gaps_are_there_before_the_first_gap() {
+        let metrics = Metrics::default();
+        metrics.producers.seen("one", 1_500_000);
+        let scrape = |producer: &str, value: u64| {
+            let text = metrics.open_metrics();
+            for name in ["gaps", "missing_sequences", "late_sequences"] {
+                let sample = format!("chancery_producer_{name}_total{{producer=\"{producer}\"}} {value}");
+                assert!(text.lines().any(|line| line == sample), "{sample} in\n{text}");
+            }
+        };
+        scrape("one", 0);
+        scrape(OTHERS, 0);
+        metrics.producers.sequences("one", 3, 3, 3);
+        scrape("one", 3);
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct StorageMetrics {
     pub bytes: Told,
     /// Bytes that are free where it lies; of SQLite only.
     pub free_bytes: Told,
+    /// Bytes below which nothing is written; of SQLite only.
+    pub min_free_bytes: Told,
     /// Positions until the newest partition that there is of a log is full, of the log with fewest; of PostgreSQL only.
     pub positions_left: Told,
     /// Version of the newest migration that the store has.
@@ -98,6 +100,11 @@ impl StorageMetrics {
             max: asked(plain, "db_client_connection_max", "Connections that may be open"),
             bytes: told(own, "storage_bytes", "Bytes that the store takes"),
             free_bytes: told(own, "storage_free_bytes", "Bytes that are free where the store lies"),
+            min_free_bytes: told(
+                own,
+                "storage_min_free_bytes",
+                "Free bytes below which nothing of callers is written",
+            ),
             positions_left: told(
                 own,
                 "partition_positions_left",

@@ -20,7 +20,8 @@ fn liveness_and_readiness() {
             assert_eq!(server.admin_get("/livez").await, (200, "ok\n".to_owned()));
             assert_eq!(server.admin_get("/readyz").await, (200, "ok\n".to_owned()));
             assert_eq!(server.admin_get("/").await.0, 404);
-            assert_eq!(metrics(&server).await["chancery_ingest_received_events_total"], 0.0);
+            let told = metrics(&server).await;
+            assert_eq!((told["chancery_ready"], told["chancery_ingest_received_events_total"]), (1.0, 0.0));
         });
     }
 }

@@ -62,6 +62,19 @@ fn ports_are_those_that_the_server_listens_on() {
     }
 }
 
+/// The only pod of a SQLite store is not ready while its disk is nearly full, and its reads are to be had; one of several
+/// that is not ready is to be left alone.
+#[test]
+fn the_only_server_is_reached_though_it_is_not_ready() {
+    for rendered in all() {
+        let sqlite = rendered.of("StatefulSet").any(|set| set["metadata"]["name"] == "chancery");
+        for service in ["chancery", "chancery-headless"].map(|name| rendered.named("Service", name)) {
+            let published = service["spec"]["publishNotReadyAddresses"] == true;
+            assert_eq!(published, sqlite, "{}: {}", rendered.folder, name(service));
+        }
+    }
+}
+
 /// Both ways of balancing are there, and gateways are told what is spoken.
 #[test]
 fn there_is_a_service_for_gateways_and_one_for_clients_that_balance() {

@@ -90,16 +90,19 @@ fn every_secret_and_file_is_made_by_somebody() {
     }
 }
 
-/// A job cannot be changed: it must go away by itself before the next version's is applied.
+/// A job cannot be changed: it must go away by itself before the next version's is applied, and stay long enough for
+/// somebody to see why it failed. Servers may wait for it as long as it may run.
 #[test]
 fn the_migration_goes_to_the_database_itself_and_leaves() {
     let job = production().named("Job", "chancery-migrate");
     assert_eq!(container(job)["args"], serde_json::json!(["migrate"]));
-    assert!(job["spec"]["ttlSecondsAfterFinished"].as_u64().is_some_and(|seconds| seconds <= 3600));
+    assert!(job["spec"]["ttlSecondsAfterFinished"].as_u64().is_some_and(|seconds| seconds == 86_400));
     assert!(job["spec"]["backoffLimit"].is_u64() && pod(job)["restartPolicy"] == "Never");
     let store = |workload: &Value| list(&pod(workload)["volumes"])[0]["secret"]["secretName"].clone();
     assert_eq!(store(job), "chancery-store-direct");
     let server = production().named("Deployment", "chancery");
+    assert!(job["spec"]["activeDeadlineSeconds"].is_u64());
+    assert_eq!(server["spec"]["progressDeadlineSeconds"], job["spec"]["activeDeadlineSeconds"]);
     assert!(
         list(&pod(server)["volumes"]).iter().any(|each| each["secret"]["secretName"] == "chancery-store")
     );

@@ -24,8 +24,8 @@ const DECIDED_HERE: [&str; 6] = [
     "CHANCERY_REQUIRE_SYNC_REPLICA",
 ];
 
-/// Starts the server that a pod would be, with what it mounts below `folder`.
-fn start(rendered: &Rendered, workload: &Value, store: &TestStore, folder: &Path) -> Server {
+/// What a pod mounts of its settings, below `folder`.
+fn mount(rendered: &Rendered, workload: &Value, folder: &Path) {
     for volume in list(&pod(workload)["volumes"]) {
         let Some(name) = volume["configMap"]["name"].as_str() else { continue };
         let mounts = list(&container(workload)["volumeMounts"]).iter();
@@ -36,11 +36,15 @@ fn start(rendered: &Rendered, workload: &Value, store: &TestStore, folder: &Path
             fs::write(folder.join(below).join(file), text.as_str().expect("a text")).expect("a file");
         }
     }
-    let mut wrapper = vec!["env".to_owned()];
+}
+
+/// The variables of a pod but for those that the test decides.
+fn variables(workload: &Value, store: &TestStore, folder: &Path, decided: &[&str]) -> Vec<(String, String)> {
+    let mut variables = Vec::new();
     for variable in list(&container(workload)["env"]) {
         let name = variable["name"].as_str().expect("a name");
         let value = match variable["value"].as_str() {
-            _ if !name.starts_with("CHANCERY_") || DECIDED_HERE.contains(&name) => continue,
+            _ if !name.starts_with("CHANCERY_") || decided.contains(&name) => continue,
             // Every absolute path is one of what is mounted.
             Some(path) if path.starts_with('/') => {
                 folder.join(path.trim_start_matches('/')).display().to_string()
@@ -48,8 +52,17 @@ fn start(rendered: &Rendered, workload: &Value, store: &TestStore, folder: &Path
             Some(value) => value.to_owned(),
             None => fs::read_to_string(signing::key(store)).expect("a key").trim_end().to_owned(),
         };
-        wrapper.push(format!("{name}={value}"));
+        variables.push((name.to_owned(), value));
     }
+    variables
+}
+
+/// Starts the server that a pod would be, with what it mounts below `folder`.
+fn start(rendered: &Rendered, workload: &Value, store: &TestStore, folder: &Path) -> Server {
+    mount(rendered, workload, folder);
+    let variables = variables(workload, store, folder, &DECIDED_HERE);
+    let variables = variables.iter().map(|(name, value)| format!("{name}={value}"));
+    let wrapper: Vec<_> = std::iter::once("env".to_owned()).chain(variables).collect();
     let wrapper: Vec<_> = wrapper.iter().map(String::as_str).collect();
     Server::start_under(store, &wrapper, &[])
 }
@@ -83,6 +96,28 @@ fn production_serves_over_mutual_tls_by_its_access_file_and_is_signed_by_the_sig
         signing::file(&state, |_| true).await;
         signing::checkpoint(&store, "main", 1).await;
     });
+}
+
+/// Its store's address in a file, its ports and its demand for a standby too.
+#[test]
+fn the_settings_of_production_are_taken_as_they_are() {
+    let (rendered, store) = (production(), TestStore::new(Kind::Sqlite));
+    let folder = tempfile::tempdir().expect("a folder");
+    let secrets = folder.path().join("run/secrets/chancery");
+    for each in ["tls", "clients", "store"] {
+        fs::create_dir_all(secrets.join(each)).expect("a folder");
+    }
+    Authority::new().server(&["127.0.0.1"]).write(&secrets.join("tls"), "tls");
+    fs::write(secrets.join("clients/ca.crt"), Authority::new().pem()).expect("a file");
+    fs::write(secrets.join("store/url"), "postgres://chancery@db.example.com/audit").expect("a file");
+    for (kind, name) in [("Deployment", "chancery"), ("StatefulSet", "chancery-signer")] {
+        let workload = rendered.named(kind, name);
+        mount(rendered, workload, folder.path());
+        let variables = variables(workload, &store, folder.path(), &[]);
+        assert!(variables.iter().any(|(name, _)| name == "CHANCERY_STORE_FILE"), "{name}: {variables:?}");
+        let output = chancery().args(["config", "check"]).envs(variables).output().expect("config check");
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

@@ -64,12 +64,19 @@ pub async fn unconserved(server: &Server) -> Vec<String> {
         let refused = ["rejected", "quarantined", "conflict"].map(|fate| fates.get(fate).copied());
         let refused: u64 = refused.into_iter().flatten().map(|events| events as u64).sum();
         let reasons = sum(&samples, "chancery_ingest_rejected_events_total");
+        let not_attempted = fates.get("not_attempted").map_or(0, |events| *events as u64);
+        let causes = sum(&samples, "chancery_ingest_not_attempted_events_total");
         let mut wrong = Vec::new();
         if received != met {
             wrong.push(format!("{received} events were received, and {met} have met a fate: {fates:?}"));
         }
         if refused != reasons {
             wrong.push(format!("{refused} events were refused, and {reasons} have a reason: {fates:?}"));
+        }
+        if not_attempted != causes {
+            wrong.push(format!(
+                "{not_attempted} events were not attempted, and {causes} have a reason: {fates:?}"
+            ));
         }
         if wrong.is_empty() || began.elapsed() > ENDS_WITHIN {
             return wrong;
