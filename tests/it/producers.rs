@@ -351,7 +351,14 @@ fn metrics_tell_of_gaps_and_of_silence() {
         let seen = block_on(async {
             let (mut audit, mut producers) = (server.audit().await, server.producers().await);
             append(&mut audit, batch("p", vec![numbered(hold("x"), None, 1)])).await;
-            assert_eq!(metric(&server, "chancery_producer_gaps_total", "p").await, None);
+            for name in ["gaps", "missing_sequences", "late_sequences"] {
+                let name = format!("chancery_producer_{name}_total");
+                assert_eq!(
+                    metric(&server, &name, "p").await,
+                    Some(0.0),
+                    "{name}: there before the first gap"
+                );
+            }
             append(&mut audit, batch("p", vec![numbered(hold("x"), None, 11)])).await;
             append(&mut audit, batch("p", vec![numbered(hold("x"), None, 5), numbered(hold("x"), None, 6)]))
                 .await;

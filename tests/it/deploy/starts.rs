@@ -1,5 +1,5 @@
 //! The settings of every pod start the real server, which then does what the pod is for.
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use serde_json::Value;
 
@@ -110,6 +110,7 @@ fn the_settings_of_production_are_taken_as_they_are() {
     Authority::new().server(&["127.0.0.1"]).write(&secrets.join("tls"), "tls");
     fs::write(secrets.join("clients/ca.crt"), Authority::new().pem()).expect("a file");
     fs::write(secrets.join("store/url"), "postgres://chancery@db.example.com/audit").expect("a file");
+    fs::set_permissions(secrets.join("store/url"), fs::Permissions::from_mode(0o600)).expect("a mode");
     for (kind, name) in [("Deployment", "chancery"), ("StatefulSet", "chancery-signer")] {
         let workload = rendered.named(kind, name);
         mount(rendered, workload, folder.path());
