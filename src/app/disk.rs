@@ -33,16 +33,16 @@ const BACK: u64 = 8;
 
 /// What was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Found {
+pub(super) struct Found {
     /// Bytes that the disk has free for the process.
-    free: u64,
+    pub(super) free: u64,
     /// Bytes of the database file that retention and erasure have freed.
-    reusable: u64,
+    pub(super) reusable: u64,
 }
 
 impl Found {
     /// Bytes until there is no room, with as much of them on the disk itself as there must be.
-    const fn room(self) -> u64 {
+    pub(super) const fn room(self) -> u64 {
         let most = self.free.saturating_mul(OWN);
         let room = self.free.saturating_add(self.reusable);
         if room < most { room } else { most }

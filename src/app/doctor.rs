@@ -46,8 +46,9 @@ pub async fn doctor(args: DoctorArgs) -> Result<bool, AppError> {
 async fn examine(config: ServeConfig) -> Vec<Finding> {
     let clock = SystemClock;
     let mut findings = Vec::new();
-    findings.extend(store::examine(&config.store, &clock).await);
-    findings.extend(machine::disk(&config));
+    let store = store::examine(&config.store, config.require_sync_replica, &clock).await;
+    findings.extend(store.findings);
+    findings.extend(machine::disk(&config, store.reusable));
     let access = config.access.read();
     let jwt = callers::jwt(config.jwt.clone()).await;
     let only = match (&access, &jwt) {
@@ -55,7 +56,12 @@ async fn examine(config: ServeConfig) -> Vec<Finding> {
         _ => false,
     };
     findings.push(files::access(&config, access.as_ref().err()));
-    findings.extend(files::jwt(&config, jwt.err().as_ref()));
+    // A server starts without the keys of an issuer that does not answer, and tells its log why.
+    let fetched = match &jwt {
+        Ok(Some(jwt)) => jwt.fetch().await,
+        _ => Ok(()),
+    };
+    findings.extend(files::jwt(&config, jwt.err().as_ref(), fetched));
     findings.push(files::catalog(&config));
     findings.extend(files::certificates(&config, only, clock.now_micros().div_euclid(1_000_000)));
     findings.extend(files::signing(&config));

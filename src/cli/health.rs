@@ -2,19 +2,25 @@
 //!
 //! Does: one request to the admin port, its answer on standard output, exit code 0 or 1 and no other. Does not: need a
 //! shell or a client for HTTP in the image. Called by: `cli::run`.
-use std::{io::Write as _, time::Duration};
+use std::{
+    io::Write as _,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use clap::Args;
 
 use super::{Exit, failure::Failure, output::say};
 
+/// Where a server of the same surroundings, such as those of a container, has its admin port.
+const LISTEN: &str = "CHANCERY_ADMIN_LISTEN";
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// `chancery health`.
 #[derive(Debug, Args)]
 pub struct HealthArgs {
-    /// The admin port of the server [default: http://127.0.0.1:9464].
+    /// The admin port of the server [default: that of CHANCERY_ADMIN_LISTEN, or http://127.0.0.1:9464].
     #[arg(long, value_name = "URL", env = "CHANCERY_ADMIN")]
     admin: Option<String>,
     /// Ask whether it takes calls (/readyz), and not only whether its process goes on (/livez).
@@ -24,7 +30,10 @@ pub struct HealthArgs {
 
 /// Runs the command.
 pub async fn run(args: HealthArgs) -> Result<Exit, Failure> {
-    let admin = args.admin.unwrap_or_else(|| "http://127.0.0.1:9464".to_owned());
+    let admin = match args.admin {
+        Some(admin) => admin,
+        None => listening()?,
+    };
     let path = if args.ready { "readyz" } else { "livez" };
     let url = format!("{}/{path}", admin.trim_end_matches('/'));
     match ask(&url).await {
@@ -37,6 +46,21 @@ pub async fn run(args: HealthArgs) -> Result<Exit, Failure> {
             Ok(Exit::Error)
         }
     }
+}
+
+/// The admin port of the server that is set up by the same variables.
+fn listening() -> Result<String, Failure> {
+    let Some(given) = std::env::var(LISTEN).ok().filter(|text| !text.is_empty()) else {
+        return Ok("http://127.0.0.1:9464".to_owned());
+    };
+    let mut address: SocketAddr = given
+        .parse()
+        .map_err(|_| Failure::Usage(format!("{LISTEN}: {given:?} is not an IP address and a port")))?;
+    // Who listens on every address does so on this one.
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    Ok(format!("http://{address}"))
 }
 
 async fn ask(url: &str) -> Result<(bool, String), String> {

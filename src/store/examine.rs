@@ -24,6 +24,19 @@ pub struct Finding {
     pub remedy: Option<String>,
 }
 
+/// A store that was looked over.
+pub struct Examined {
+    pub findings: Vec<Finding>,
+    /// Bytes of a database file that nothing uses.
+    pub reusable: u64,
+}
+
+impl From<Finding> for Examined {
+    fn from(finding: Finding) -> Self {
+        Self { findings: vec![finding], reusable: 0 }
+    }
+}
+
 impl Finding {
     /// All is well.
     pub fn good(check: &'static str, found: impl Into<String>) -> Self {
@@ -67,9 +80,11 @@ const UNLIKELY: Duration = Duration::from_micros(8);
 
 /// Looks a store over. Nothing is stored in it: of PostgreSQL, commits are measured by messages in its WAL that stand for
 /// nothing.
-pub async fn examine(url: &StoreUrl, clock: &dyn Clock) -> Vec<Finding> {
+pub async fn examine(url: &StoreUrl, require_sync_replica: bool, clock: &dyn Clock) -> Examined {
     match url {
         StoreUrl::Sqlite(path) => sqlite::examine(path).await,
-        StoreUrl::Postgres(url) => postgres::examine(url, clock).await,
+        StoreUrl::Postgres(url) => {
+            Examined { findings: postgres::examine(url, require_sync_replica, clock).await, reusable: 0 }
+        }
     }
 }

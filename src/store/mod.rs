@@ -36,7 +36,7 @@ use std::{
 use async_trait::async_trait;
 pub use causes::{is_full, may_come};
 pub use erase::{ErasedEvent, Eraser, ErasureCounts, ErasureRequest, Erasures};
-pub use examine::{Finding, Standing, examine};
+pub use examine::{Examined, Finding, Standing, examine};
 pub use figures::{Connections, Figures, Measures};
 pub use index::{Behind, IndexReads, IndexWriter, Live, Moment, RollupRequest, Times};
 pub use measured::Measured;

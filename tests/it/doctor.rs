@@ -12,7 +12,8 @@ use crate::harness::{
     KINDS, Kind, TestStore,
     certificates::Authority,
     cli::{Ran, run},
-    postgres,
+    cluster::{Cluster, Options},
+    postgres::{self, admin},
     server::{Server, chancery},
     signing,
 };
@@ -176,4 +177,70 @@ fn what_is_doubtful_is_told_and_no_failure_and_a_bad_setting_is_one_of_its_own()
     let ran = doctor(&format!("sqlite:{}", none.display()), &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.out.contains("is not there yet") && !none.exists(), "{}", ran.out);
+}
+
+#[test]
+fn commits_without_their_standby_and_a_standby_itself_are_named() {
+    let primary = Cluster::start(&Options::default());
+    let store = primary.store("audit");
+    let failed = |url: &str, flags: &[&str]| {
+        let ran = doctor(url, &[flags, &["--json"]].concat());
+        assert_eq!(ran.code, 1, "{ran:?}");
+        let mut found = findings(&ran);
+        found.retain(|_, (standing, _)| standing == "FAIL");
+        found
+    };
+    // Nobody waits for a standby, which is good unless one is required.
+    assert_eq!(doctor(&store.url, &[]).code, 0);
+    let found = failed(&store.url, &["--require-sync-replica"]);
+    assert!(
+        found.len() == 1 && found["commits"].1.contains("synchronous_standby_names is empty"),
+        "{found:?}"
+    );
+    let standby = Cluster::following(&primary);
+    let found = failed(&standby.url("audit"), &[]);
+    assert!(found.len() == 1 && found["primary"].1.contains("this is a standby"), "{found:?}");
+    // One that is not there.
+    admin(&primary.url("postgres"), "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    admin(&primary.url("postgres"), "SELECT pg_reload_conf()");
+    let found = failed(&store.url, &[]);
+    assert!(
+        found["fsync"].1.contains("did not end within") && found["fsync"].1.contains("nobody"),
+        "{found:?}"
+    );
+    assert!(found["commits"].1.contains("commits hang"), "{found:?}");
+    // And nothing of it waits on: this fails where a session is left.
+    let left = "DO $$ BEGIN PERFORM pg_sleep(0.5); ASSERT NOT EXISTS (SELECT 1 FROM pg_stat_activity
+                WHERE application_name = 'chancery doctor'); END $$";
+    admin(&primary.url("postgres"), left);
+}
+
+#[test]
+fn an_issuer_that_does_not_answer_is_doubtful() {
+    let store = TestStore::new(Kind::Sqlite);
+    let file = |name: &str, text: &str| {
+        std::fs::write(store.folder.path().join(name), text).expect("a file");
+        store.folder.path().join(name).to_str().expect("UTF-8").to_owned()
+    };
+    let access = file("access.toml", "");
+    let jwt =
+        "jwks = \"http://127.0.0.1:9/keys\"\nissuer = \"i\"\naudience = \"a\"\nalgorithms = [\"ES256\"]\n";
+    let config = file("chancery.toml", &format!("access = {access:?}\n[jwt]\n{jwt}"));
+    let ran = doctor(&store.url, &["--json", "--config", &config]);
+    let found = findings(&ran);
+    assert!(ran.code == 0 && found["jwt"].0 == "warn" && found["jwt"].1.contains("127.0.0.1:9"), "{ran:?}");
+}
+
+#[test]
+fn health_asks_where_the_server_of_its_surroundings_listens() {
+    let store = TestStore::new(Kind::Sqlite);
+    let server = Server::start(&store);
+    let (_, port) = server.admin.rsplit_once(':').expect("a port");
+    let health = |listen: &str| run(chancery().arg("health").env("CHANCERY_ADMIN_LISTEN", listen), "");
+    for listen in [server.admin.clone(), format!("0.0.0.0:{port}"), format!("[::]:{port}")] {
+        let ran = health(&listen);
+        assert_eq!((ran.code, ran.out.as_str()), (0, "ok\n"), "{listen}: {ran:?}");
+    }
+    let ran = health("localhost");
+    assert!(ran.code == 2 && ran.err.contains("CHANCERY_ADMIN_LISTEN"), "{ran:?}");
 }

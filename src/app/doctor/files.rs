@@ -30,11 +30,21 @@ pub(super) fn access(config: &ServeConfig, error: Option<&ConfigError>) -> Findi
 }
 
 /// The issuer of signed tokens.
-pub(super) fn jwt(config: &ServeConfig, error: Option<&ConfigError>) -> Option<Finding> {
-    config.jwt.as_ref()?;
-    Some(
-        error.map_or_else(|| Finding::good("jwt", "signed tokens are believed"), |error| wrong("jwt", error)),
-    )
+pub(super) fn jwt(
+    config: &ServeConfig,
+    error: Option<&ConfigError>,
+    fetched: Result<(), String>,
+) -> Option<Finding> {
+    let settings = config.jwt.as_ref()?;
+    Some(match (error, fetched) {
+        (Some(error), _) => wrong("jwt", error),
+        (None, Err(reason)) => Finding::doubtful(
+            "jwt",
+            format!("the keys of {} cannot be fetched: {reason}", settings.source),
+            "see to the issuer and the way there: without its keys no signed token is believed",
+        ),
+        (None, Ok(())) => Finding::good("jwt", "signed tokens are believed"),
+    })
 }
 
 /// The catalog with the site's own files.

@@ -10,7 +10,10 @@ use std::{
 use rustix::process::{Resource, getrlimit};
 use tokio::{net::TcpStream, time::timeout};
 
-use super::super::{connections::OTHER_FILES, disk};
+use super::super::{
+    connections::OTHER_FILES,
+    disk::{self, Found},
+};
 use crate::{config::ServeConfig, store::Finding};
 
 /// Writes that are measured, each of a page of the database.
@@ -22,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const AMPLE: u64 = 4;
 
 /// The disk of a SQLite database: how much is free, and how long it takes until something is on it.
-pub(super) fn disk(config: &ServeConfig) -> Vec<Finding> {
+pub(super) fn disk(config: &ServeConfig, reusable: u64) -> Vec<Finding> {
     let Some(folder) = disk::folder(&config.store) else { return Vec::new() };
     let least = config.min_free_disk;
     let shown = folder.display();
@@ -34,15 +37,7 @@ pub(super) fn disk(config: &ServeConfig) -> Vec<Finding> {
                 "make the folder of the database",
             )];
         }
-        Ok(free) => {
-            let found = format!("{} MiB are free in {shown}, of at least {} MiB", free >> 20, least >> 20);
-            let remedy = "make room there: below the watermark appends are refused";
-            match free {
-                _ if free < least => Finding::bad("disk", found, remedy),
-                _ if free < least.saturating_mul(AMPLE) => Finding::doubtful("disk", found, remedy),
-                _ => Finding::good("disk", found),
-            }
-        }
+        Ok(free) => room(&folder, Found { free, reusable }, least),
     };
     let fsync = match measured(&folder) {
         Ok(mut took) => Finding::of_writes("fsync", "writing 8 KiB through to the disk", &mut took),
@@ -53,6 +48,23 @@ pub(super) fn disk(config: &ServeConfig) -> Vec<Finding> {
         ),
     };
     vec![free, fsync]
+}
+
+/// How the room that the server counts stands to its watermark.
+fn room(folder: &Path, disk: Found, least: u64) -> Finding {
+    let found = format!(
+        "{} MiB are free in {} and {} MiB in the database, of at least {} MiB",
+        disk.free >> 20,
+        folder.display(),
+        disk.reusable >> 20,
+        least >> 20
+    );
+    let remedy = "make room there: below the watermark appends are refused";
+    match disk.room() {
+        room if room < least => Finding::bad("disk", found, remedy),
+        room if room < least.saturating_mul(AMPLE) => Finding::doubtful("disk", found, remedy),
+        _ => Finding::good("disk", found),
+    }
 }
 
 /// Writes a file that nobody else sees and that is gone when it is closed.
@@ -119,6 +131,19 @@ pub(super) fn open_files(config: &ServeConfig) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Standing;
+
+    #[test]
+    fn what_the_database_has_to_spare_counts_as_it_does_for_the_server() {
+        let standing = |free: u64, reusable: u64| {
+            let disk = Found { free: free << 20, reusable: reusable << 20 };
+            room(Path::new("."), disk, 256 << 20).standing
+        };
+        assert_eq!(standing(40, 0), Standing::Bad);
+        assert_eq!(standing(40, 248), Standing::Doubtful);
+        assert_eq!(standing(20, 10_000), Standing::Bad, "the WAL needs room on the disk");
+        assert_eq!(standing(200, 1000), Standing::Good);
+    }
 
     #[test]
     fn the_file_that_is_measured_with_is_gone() {

@@ -1,12 +1,14 @@
 //! Looks a PostgreSQL database over. Called by: `store::examine`.
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
-use sqlx::{ConnectOptions as _, Connection as _, FromRow, PgConnection};
+use sqlx::{
+    ConnectOptions as _, Connection as _, FromRow, PgConnection, Row as _, postgres::PgConnectOptions,
+};
 use tokio::time::{Instant, timeout};
 
 use super::{
     super::{Finding, StoreError, StoreUrl, may_come},
-    failed, pooler,
+    append, failed, pooler,
     session::Target,
 };
 use crate::clock::Clock;
@@ -20,10 +22,14 @@ const COMMITS: usize = 20;
 const SKEW: (f64, f64) = (1.0, 60.0);
 /// The oldest server that the statements are made for.
 const OLDEST: i32 = 150_000;
+/// What to do about a standby that does not confirm.
+const STANDBY: &str = "start that standby, and see to the application_name in its primary_conninfo \
+                       (pg_stat_replication on the primary), or name another one";
 
 /// What a server says of itself.
 #[derive(FromRow)]
 struct Server {
+    session: i32,
     version: String,
     version_number: i32,
     encoding: String,
@@ -36,7 +42,7 @@ struct Server {
 }
 
 /// Everything about a database.
-pub async fn examine(url: &str, clock: &dyn Clock) -> Vec<Finding> {
+pub async fn examine(url: &str, require_sync_replica: bool, clock: &dyn Clock) -> Vec<Finding> {
     let shown = StoreUrl::Postgres(url.to_owned());
     let opened = async {
         let options = Target::parse(url)?.named("chancery doctor").options;
@@ -55,29 +61,138 @@ pub async fn examine(url: &str, clock: &dyn Clock) -> Vec<Finding> {
         }
     };
     let mut found = Vec::new();
-    if let Err(error) = pooler::refuse(&mut connection, &options).await {
-        let remedy = "name the database itself, or a pooler in session mode";
-        return vec![Finding::bad("store", format!("{shown}: {error}"), remedy)];
+    let mut asked = Asked { connection: &mut connection, options: &options, shown: &shown };
+    if let Err(fault) = asked.ask(clock, require_sync_replica, &mut found).await {
+        found.push(fault);
     }
-    if let Err(error) = ask(&mut connection, &shown, clock, &mut found).await {
-        let remedy = "see what the database's log says of it";
-        found.push(Finding::bad("store", format!("{shown}: {error}"), remedy));
-    }
-    // It has stored nothing.
-    let _ = connection.close().await;
+    // It has stored nothing, and need not wait for an answer.
+    let _ = timeout(PATIENCE, connection.close()).await;
     found
 }
 
-async fn ask(
-    connection: &mut PgConnection,
+/// A database that is asked.
+struct Asked<'a> {
+    connection: &'a mut PgConnection,
+    options: &'a PgConnectOptions,
+    shown: &'a StoreUrl,
+}
+
+impl Asked<'_> {
+    /// Asks one question after the other. What ends that is found, too.
+    async fn ask(
+        &mut self,
+        clock: &dyn Clock,
+        require_sync_replica: bool,
+        found: &mut Vec<Finding>,
+    ) -> Result<(), Finding> {
+        let shown = self.shown;
+        let recovering = sqlx::raw_sql(include_str!("recovering.sql")).fetch_one(&mut *self.connection);
+        let recovering = answer(shown, "whether it is a standby", recovering).await?;
+        let recovering =
+            recovering.try_get(0).map_err(|error| refused(shown, "whether it is a standby", &error))?;
+        self.sessions(recovering).await?;
+        let server = sqlx::query_as(include_str!("server.sql")).fetch_one(&mut *self.connection);
+        let server: Server = answer(shown, "its settings", server).await?;
+        found.push(Finding::good("store", format!("{shown} answers: PostgreSQL {}", server.version)));
+        of_server(&server, found);
+        let standbys = sqlx::query_as(include_str!("sync_replica.sql")).fetch_one(&mut *self.connection);
+        let standbys = answer(shown, "its standbys", standbys).await?;
+        found.push(commits(&server, standbys, require_sync_replica));
+        let ready = async { Ok::<_, sqlx::Error>(super::schema::ready(self.connection).await) };
+        found.push(of_schema(answer(shown, "its schema", ready).await?));
+        found.push(answer(shown, "its clock", skew(self.connection, clock)).await?);
+        if server.recovering || server.read_only {
+            let found_ = "not measured: nothing can be committed here";
+            found.push(Finding::doubtful("fsync", found_, "run it on the primary"));
+        } else {
+            // As the server commits.
+            let durable = append::insist_on_durability(self.connection, require_sync_replica);
+            answer(shown, "synchronous_commit", durable).await?;
+            found.push(self.measure(&server).await?);
+        }
+        let logged = sqlx::query_as(include_str!("values_logged.sql")).fetch_one(&mut *self.connection);
+        found.push(values(answer(shown, "what it logs", logged).await?));
+        Ok(())
+    }
+
+    /// Whether each connection has a session of its own. A standby cannot tell: nobody listens there.
+    async fn sessions(&mut self, recovering: bool) -> Result<(), Finding> {
+        if recovering {
+            return Ok(());
+        }
+        let refusal = async { Ok(pooler::refuse(self.connection, self.options).await) };
+        match answer::<_, sqlx::Error>(self.shown, "a notification", refusal).await? {
+            Ok(()) => Ok(()),
+            Err(error) if pooler::is_pooled(&error) => {
+                let remedy = "name the database itself, or a pooler in session mode";
+                Err(Finding::bad("store", format!("{}: {error}", self.shown), remedy))
+            }
+            Err(error) => Err(refused(self.shown, "a notification", &error)),
+        }
+    }
+
+    /// What commits take.
+    async fn measure(&mut self, server: &Server) -> Result<Finding, Finding> {
+        let mut took = Vec::with_capacity(COMMITS);
+        for _ in 0..COMMITS {
+            let began = Instant::now();
+            let commit = sqlx::query(include_str!("commit_nothing.sql")).execute(&mut *self.connection);
+            match timeout(PATIENCE, commit).await {
+                Ok(committed) => committed.map_err(|error| refused(self.shown, "a commit", &error))?,
+                Err(_) => {
+                    // It would wait on for the standby when this program has gone.
+                    let _ = timeout(PATIENCE, cancel(self.options, server.session)).await;
+                    return Err(hung(server));
+                }
+            };
+            took.push(began.elapsed());
+        }
+        Ok(Finding::of_writes("fsync", "a commit of nothing, with its way there and back", &mut took))
+    }
+}
+
+/// The answer to a question, or what became of it.
+async fn answer<T, E: Display>(
     shown: &StoreUrl,
-    clock: &dyn Clock,
-    found: &mut Vec<Finding>,
-) -> Result<(), sqlx::Error> {
-    let server: Server = sqlx::query_as(include_str!("server.sql")).fetch_one(&mut *connection).await?;
-    found.push(Finding::good("store", format!("{shown} answers: PostgreSQL {}", server.version)));
-    of_server(&server, found);
-    found.push(match super::schema::ready(connection).await {
+    what: &str,
+    question: impl Future<Output = Result<T, E>>,
+) -> Result<T, Finding> {
+    match timeout(PATIENCE, question).await {
+        Ok(answered) => answered.map_err(|error| refused(shown, what, &error)),
+        Err(_) => Err(Finding::bad(
+            "store",
+            format!("{shown}, asked for {what}: no answer within {} s", PATIENCE.as_secs()),
+            "see whether the database's processes run, and in pg_stat_activity what they wait for",
+        )),
+    }
+}
+
+fn refused(shown: &StoreUrl, what: &str, error: &dyn Display) -> Finding {
+    let found = format!("{shown}, asked for {what}: {error}");
+    Finding::bad("store", found, "see what the database's log says of it")
+}
+
+/// A commit that does not end.
+fn hung(server: &Server) -> Finding {
+    let found = format!("a commit did not end within {} s", PATIENCE.as_secs());
+    match server.standbys.is_empty() {
+        true => Finding::bad("fsync", found, "see to the database's disk, and to its log"),
+        false => {
+            let found =
+                format!("{found}; it waits for a standby (synchronous_standby_names = {})", server.standbys);
+            Finding::bad("fsync", found, STANDBY)
+        }
+    }
+}
+
+async fn cancel(options: &PgConnectOptions, session: i32) -> Result<(), sqlx::Error> {
+    let mut connection = options.connect().await?;
+    sqlx::query(include_str!("cancel.sql")).bind(session).execute(&mut connection).await?;
+    connection.close().await
+}
+
+fn of_schema(ready: Result<(), StoreError>) -> Finding {
+    match ready {
         Ok(()) => Finding::good("schema", "as this program needs it"),
         Err(error @ (StoreError::Unavailable(_) | StoreError::Locked(_))) => {
             Finding::bad("schema", error.to_string(), "run it again when the database answers")
@@ -88,28 +203,7 @@ async fn ask(
         Err(error) => {
             Finding::bad("schema", error.to_string(), "install the program that the database belongs to")
         }
-    });
-    found.push(skew(connection, clock).await?);
-    if server.recovering || server.read_only {
-        let found_ = "not measured: nothing can be committed here";
-        found.push(Finding::doubtful("fsync", found_, "run it on the primary"));
-    } else {
-        let mut took = Vec::with_capacity(COMMITS);
-        for _ in 0..COMMITS {
-            let began = Instant::now();
-            sqlx::query(include_str!("commit_nothing.sql")).execute(&mut *connection).await?;
-            took.push(began.elapsed());
-        }
-        found.push(Finding::of_writes(
-            "fsync",
-            "a commit of nothing, with its way there and back",
-            &mut took,
-        ));
     }
-    let logged: (bool, bool, String) =
-        sqlx::query_as(include_str!("values_logged.sql")).fetch_one(&mut *connection).await?;
-    found.push(values(logged));
-    Ok(())
 }
 
 fn of_server(server: &Server, found: &mut Vec<Finding>) {
@@ -145,19 +239,37 @@ fn of_server(server: &Server, found: &mut Vec<Finding>) {
             "set full_page_writes = on, unless the file system writes pages whole",
         ),
     });
-    let commit = server.synchronous_commit.as_str();
-    found.push(match commit {
+}
+
+/// Whom commits wait for, by whether standbys are named, any is connected, and one is synchronous.
+fn commits(server: &Server, (named, connected, synchronous): (bool, bool, bool), required: bool) -> Finding {
+    let (commit, standbys) = (server.synchronous_commit.as_str(), &server.standbys);
+    match commit {
+        // A standby has none to name.
+        _ if required && !named && !server.recovering => Finding::bad(
+            "commits",
+            "synchronous_standby_names is empty: commits wait for no standby, and appends are refused \
+             (require_sync_replica)",
+            "name the standby in synchronous_standby_names, or set require_sync_replica = false",
+        ),
+        _ if named && !(connected && synchronous) && !server.recovering => Finding::bad(
+            "commits",
+            format!("no standby of synchronous_standby_names = {standbys} is connected: commits hang"),
+            STANDBY,
+        ),
         "off" | "local" => Finding::doubtful(
             "commits",
             format!("synchronous_commit is {commit}"),
             "the server raises it to on for its own sessions; set it to on, so that nobody wonders",
         ),
-        _ if server.standbys.is_empty() => Finding::good(
+        _ if !named => Finding::good(
             "commits",
-            format!("synchronous_commit is {commit}, and no standby confirms: a failover can lose the last acked events"),
+            format!(
+                "synchronous_commit is {commit}, and no standby confirms: a failover can lose the last acked events"
+            ),
         ),
-        _ => Finding::good("commits", format!("synchronous_commit is {commit}, standbys: {}", server.standbys)),
-    });
+        _ => Finding::good("commits", format!("synchronous_commit is {commit}, standbys: {standbys}")),
+    }
 }
 
 /// By how much the database's clock differs from this one, as it stood half-way between question and answer.

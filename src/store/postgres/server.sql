@@ -1,5 +1,6 @@
 -- server: what a server says of itself, and of how it commits
 SELECT
+    pg_backend_pid() AS session,
     current_setting('server_version') AS version,
     current_setting('server_version_num')::integer AS version_number,
     current_setting('server_encoding') AS encoding,

@@ -3,18 +3,18 @@ use std::path::Path;
 
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::super::{Finding, StoreError};
+use super::super::{Examined, Finding, StoreError};
 
 /// Everything about a database file.
-pub async fn examine(path: &Path) -> Vec<Finding> {
+pub async fn examine(path: &Path) -> Examined {
     let shown = path.display();
     match path.try_exists() {
         Err(error) => {
-            return vec![Finding::bad("store", format!("{shown}: {error}"), "let the server's user use it")];
+            return Finding::bad("store", format!("{shown}: {error}"), "let the server's user use it").into();
         }
         Ok(false) => {
             let found = format!("{shown} is not there yet");
-            return vec![Finding::good("store", format!("{found}: `chancery serve` makes it"))];
+            return Finding::good("store", format!("{found}: `chancery serve` makes it")).into();
         }
         Ok(true) => {}
     }
@@ -33,17 +33,17 @@ pub async fn examine(path: &Path) -> Vec<Finding> {
         Ok(connection) => connection,
         Err(error) => {
             let remedy = "name a SQLite database that the server's user may read and write";
-            return vec![Finding::bad("store", format!("{shown}: {error}"), remedy)];
+            return Finding::bad("store", format!("{shown}: {error}"), remedy).into();
         }
     };
     let tables: Result<i64, _> =
         sqlx::query_scalar(include_str!("tables.sql")).fetch_one(&mut connection).await;
     if let Err(error) = tables {
         let remedy = "restore the last backup, or name another file";
-        return vec![Finding::bad("store", format!("{shown} is no database: {error}"), remedy)];
+        return Finding::bad("store", format!("{shown} is no database: {error}"), remedy).into();
     }
-    let mut found = vec![Finding::good("store", format!("{shown} can be read"))];
-    found.push(match schema(&mut connection).await {
+    let mut findings = vec![Finding::good("store", format!("{shown} can be read"))];
+    findings.push(match schema(&mut connection).await {
         Ok(()) => Finding::good("schema", "as this program needs it"),
         Err(error) if super::super::may_come(&error) => Finding::doubtful(
             "schema",
@@ -54,9 +54,14 @@ pub async fn examine(path: &Path) -> Vec<Finding> {
             Finding::bad("schema", error.to_string(), "install the program that the database belongs to")
         }
     });
+    let reusable: Result<i64, _> =
+        sqlx::query_scalar(include_str!("reusable_bytes.sql")).fetch_one(&mut connection).await;
     // It has only read.
     let _ = connection.close().await;
-    found
+    Examined {
+        findings,
+        reusable: reusable.ok().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default(),
+    }
 }
 
 async fn schema(connection: &mut SqliteConnection) -> Result<(), StoreError> {
