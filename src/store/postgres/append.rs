@@ -65,7 +65,7 @@ impl PostgresAppender {
         let text = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{LOCK_WAIT}'; \
              SELECT size, tree_size, frontier, partition_bits, \
-             (SELECT oldest FROM schema_floor), pg_backend_pid(), \
+             (SELECT oldest FROM schema_floor WHERE id = 1), pg_backend_pid(), \
              current_setting('synchronous_standby_names') <> '' \
              AND current_setting('synchronous_commit') IN ('on', 'remote_apply') \
              FROM log_head WHERE log = '{log}' FOR UPDATE"
