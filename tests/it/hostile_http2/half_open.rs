@@ -50,7 +50,8 @@ fn calls_without_a_message_end_and_nobody_waits_for_them() {
         for raw in &mut open {
             let mut ended = 0;
             while ended < 128 {
-                let frame = raw.next().await.expect("the connection stays");
+                // A connection on which nobody known has called ends at the same age, and its calls with it.
+                let Some(frame) = raw.next().await else { break };
                 // The answer, and that the rest of the request is not wanted.
                 ended += usize::from(frame.kind == RST_STREAM);
             }
