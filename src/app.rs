@@ -153,10 +153,6 @@ async fn told(config: ServeConfig) -> Result<(), AppError> {
     let metrics = Arc::new(Metrics::default());
     let telling = Telling::start(&config, &metrics)?;
     let ended = run(config, metrics, &telling).await;
-    if let Err(error) = &ended {
-        // The command line tells it too, but not to where telemetry goes.
-        tracing::error!(%error, "ending");
-    }
     telling.finish_after(&ended).await;
     ended
 }

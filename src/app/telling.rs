@@ -31,6 +31,10 @@ impl Telling {
 
     /// The same at an end that no signal has asked for.
     pub(super) async fn finish_after(&self, ended: &Result<(), AppError>) {
+        // The command line tells it, but not to where telemetry goes.
+        if let (Some(_), Err(error)) = (&self.0, ended) {
+            tracing::error!(%error, "ending");
+        }
         // Who is out of patience does not wait once more.
         if !matches!(ended, Err(AppError::NotDrained)) {
             self.finish(FLUSH).await;
