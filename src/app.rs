@@ -53,7 +53,10 @@ use crate::{
     proof::{recent::Recent, tiles::Tiler},
     query::{Engine, live::Live, token::Tokens},
     retention::Keeper,
-    server::{self, ServeError, checks::Check},
+    server::{
+        self, ServeError,
+        checks::{Check, Readiness},
+    },
     store::{self, StoreError, StoreUrl},
     telemetry::Metrics,
 };
@@ -334,9 +337,8 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
     noticing.abort();
     refreshing.abort();
     behind_stop.cancel();
-    port.readiness.send_modify(|readiness| {
-        readiness.set(Check::Drain, Some("the server is going away; another one answers".to_owned()));
-    });
+    let away = "the server is going away; another one answers".to_owned();
+    Readiness::tell(&port.readiness, Check::Drain, Some(away));
     health::report(&health, &port.readiness.borrow().clone(), &halted).await;
     let drained = async {
         sleep(NOTICE).await;

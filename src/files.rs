@@ -4,7 +4,7 @@
 //! Does not: know what is in them. All of it blocks, for as long as the disk takes. Called by: the signer and
 //! the witness for their heads, `config` and `chancery keys` for keys.
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError},
     io::{self, ErrorKind, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -23,6 +23,11 @@ const WRITABLE: u32 = 0o022;
 const MOST_BYTES: u64 = 1 << 20;
 /// The file that is locked while a process has the folder.
 const LOCK: &str = "lock";
+
+/// Whether group or others may change what is in a folder.
+pub fn others_write(folder: &Metadata) -> bool {
+    folder.mode() & WRITABLE != 0
+}
 
 /// A folder that this process alone writes to, until it ends.
 #[derive(Debug)]
@@ -62,7 +67,7 @@ impl Folder {
         let folder = fs::metadata(path).map_err(failed)?;
         // What others can write to, they can set back: the file of a head, or its absence. A file that was made
         // just now, or by an earlier process of this user, has this user.
-        if folder.mode() & WRITABLE != 0 || folder.uid() != lock.metadata().map_err(failed)?.uid() {
+        if others_write(&folder) || folder.uid() != lock.metadata().map_err(failed)?.uid() {
             return Err(format!(
                 "{0}: it belongs to another user, or group or others can write to it (mode {1:03o}); \
                  run as its owner: chmod 700 {0}",

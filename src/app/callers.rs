@@ -14,12 +14,19 @@ use crate::{
     journal::Entry,
 };
 
-/// What checks signed tokens, with the keys of their issuer. A file must be right; an issuer that does not answer now
-/// may answer later, and keeps nobody away who has another credential.
+/// An issuer of signed tokens.
+pub struct Issuer {
+    pub jwt: Arc<Jwt>,
+    /// Why there are no keys, of an issuer that was asked for them.
+    pub missing: Option<String>,
+}
+
+/// What checks signed tokens, with the keys of their issuer where that may be asked: `config check` stays off the
+/// network. A file must be right.
 ///
 /// # Errors
 /// It cannot be set up.
-pub async fn jwt(settings: Option<Settings>) -> Result<Option<Arc<Jwt>>, ConfigError> {
+pub async fn issuer(settings: Option<Settings>, may_ask: bool) -> Result<Option<Issuer>, ConfigError> {
     let Some(settings) = settings else { return Ok(None) };
     let wrong = |reason| ConfigError { setting: "jwt", reason };
     let file = match &settings.source {
@@ -27,10 +34,23 @@ pub async fn jwt(settings: Option<Settings>) -> Result<Option<Arc<Jwt>>, ConfigE
         Source::Url(_) => None,
     };
     let jwt = Arc::new(Jwt::new(settings, Arc::new(SystemClock)).map_err(wrong)?);
-    let fetched = jwt.fetch().await;
-    if let (Err(reason), Some(path)) = (fetched, file) {
-        return Err(wrong(format!("{path}: {reason}")));
+    if file.is_none() && !may_ask {
+        return Ok(Some(Issuer { jwt, missing: None }));
     }
+    let missing = jwt.fetch().await.err();
+    match (missing, file) {
+        (Some(reason), Some(path)) => Err(wrong(format!("{path}: {reason}"))),
+        (missing, _) => Ok(Some(Issuer { jwt, missing })),
+    }
+}
+
+/// The same for a server, which goes on to look for new keys. An issuer that does not answer now may answer later, and
+/// keeps nobody away who has another credential.
+///
+/// # Errors
+/// It cannot be set up.
+pub async fn jwt(settings: Option<Settings>) -> Result<Option<Arc<Jwt>>, ConfigError> {
+    let Some(Issuer { jwt, .. }) = issuer(settings, true).await? else { return Ok(None) };
     tokio::spawn(Arc::clone(&jwt).run());
     Ok(Some(jwt))
 }

@@ -6,10 +6,7 @@ use std::{fmt::Display, sync::Arc};
 
 use super::{AppError, callers, catalog};
 use crate::{
-    auth::{
-        Access,
-        jwt::{Jwt, Source},
-    },
+    auth::{Access, jwt::Source},
     clock::SystemClock,
     config::{ConfigError, ServeArgs, ServeConfig, Signing},
     server::tls::{Fault, Tls},
@@ -31,17 +28,8 @@ async fn checked(config: ServeConfig) -> Result<(), AppError> {
     telemetry::init(&config.log_level, config.log_format, None).map_err(wrong("log_level"))?;
     let catalog = catalog(&config)?;
     let access = config.access.read()?;
-    let mut tokens = None;
-    if let Some(settings) = config.jwt.clone() {
-        let source = settings.source.clone();
-        let jwt = Arc::new(Jwt::new(settings, Arc::new(SystemClock)).map_err(wrong("jwt"))?);
-        if let Source::File(path) = &source {
-            let read = jwt.fetch().await;
-            read.map_err(|reason| wrong("jwt")(format!("{}: {reason}", path.display())))?;
-        }
-        tokens = Some((jwt, source));
-    }
-    let jwt = tokens.as_ref().map(|(jwt, _)| jwt);
+    let issuer = callers::issuer(config.jwt.clone(), false).await?;
+    let jwt = issuer.as_ref().map(|issuer| &issuer.jwt);
     if let Some(settings) = config.connections.tls.clone() {
         let only = callers::certificates_only(&access, jwt);
         Tls::open(settings, only, Arc::new(SystemClock), Arc::new(Metrics::default()))
@@ -74,10 +62,10 @@ async fn checked(config: ServeConfig) -> Result<(), AppError> {
             ),
         ),
     }
-    match tokens {
+    match config.jwt.as_ref().map(|settings| &settings.source) {
         None => say("signed tokens", "none"),
-        Some((_, Source::File(path))) => say("signed tokens", format_args!("keys of {}", path.display())),
-        Some((_, source)) => say("signed tokens", format_args!("keys of {source}, not fetched")),
+        Some(Source::File(path)) => say("signed tokens", format_args!("keys of {}", path.display())),
+        Some(source) => say("signed tokens", format_args!("keys of {source}, not fetched")),
     }
     match &config.signing {
         None => say("checkpoints", "not signed"),

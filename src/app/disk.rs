@@ -164,11 +164,7 @@ impl Disk {
         let changed = level != self.level;
         self.level = level;
         self.ingest.room.set(level);
-        self.readiness.send_if_modified(|readiness| {
-            let before = readiness.clone();
-            readiness.set(Check::Disk, fault);
-            *readiness != before
-        });
+        Readiness::tell(&self.readiness, Check::Disk, fault);
         if changed {
             self.metrics.storage.writes_refused(WritesRefused::disk, level != Level::Enough);
             match level {

@@ -50,18 +50,15 @@ async fn examine(config: ServeConfig) -> Vec<Finding> {
     findings.extend(store.findings);
     findings.extend(machine::disk(&config, store.reusable));
     let access = config.access.read();
-    let jwt = callers::jwt(config.jwt.clone()).await;
-    let only = match (&access, &jwt) {
-        (Ok(access), Ok(jwt)) => callers::certificates_only(access, jwt.as_ref()),
+    let issuer = callers::issuer(config.jwt.clone(), true).await;
+    let only = match (&access, &issuer) {
+        (Ok(access), Ok(issuer)) => {
+            callers::certificates_only(access, issuer.as_ref().map(|issuer| &issuer.jwt))
+        }
         _ => false,
     };
     findings.push(files::access(&config, access.as_ref().err()));
-    // A server starts without the keys of an issuer that does not answer, and tells its log why.
-    let fetched = match &jwt {
-        Ok(Some(jwt)) => jwt.fetch().await,
-        _ => Ok(()),
-    };
-    findings.extend(files::jwt(&config, jwt.err().as_ref(), fetched));
+    findings.extend(files::jwt(&config, &issuer));
     findings.push(files::catalog(&config));
     findings.extend(files::certificates(&config, only, clock.now_micros().div_euclid(1_000_000)));
     findings.extend(files::signing(&config));

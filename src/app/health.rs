@@ -76,12 +76,7 @@ pub async fn watch(store: Arc<dyn Store>, readiness: watch::Sender<Readiness>) {
             Err(StoreError::Unavailable(format!("no answer within {} s", ANSWER.as_secs()).into()))
         });
         let fault = answer.as_ref().err().map(|error| format!("{error}; appends and queries wait for it"));
-        let mut changed = false;
-        readiness.send_if_modified(|readiness| {
-            let before = readiness.clone();
-            changed = readiness.set(Check::Store, fault);
-            *readiness != before
-        });
+        let changed = Readiness::tell(&readiness, Check::Store, fault);
         match answer {
             _ if !changed => {}
             Ok(()) => tracing::info!("the store is back"),

@@ -90,9 +90,7 @@ pub(super) async fn store(
             Err(error) if store::may_come(&error) => error,
             Err(error) => return Err(AppError::Store(url.clone(), error)),
         };
-        readiness.send_modify(|readiness| {
-            readiness.set(Check::Start, Some(format!("waiting for the store: {error}")));
-        });
+        Readiness::tell(readiness, Check::Start, Some(format!("waiting for the store: {error}")));
         if told.is_none_or(|at| at.elapsed() >= TELL) {
             told = Some(Instant::now());
             tracing::warn!(store = %url, %error, "waiting for the store");
@@ -106,9 +104,7 @@ pub(super) async fn store(
 
 /// Says that the server serves.
 pub(super) fn done(readiness: &watch::Sender<Readiness>) {
-    readiness.send_modify(|readiness| {
-        readiness.set(Check::Start, None);
-    });
+    Readiness::tell(readiness, Check::Start, None);
 }
 
 /// One try. A connection that was made stays, so that what is told of it is told once.

@@ -7,7 +7,6 @@
 pub mod admission;
 pub mod allowance;
 mod appenders;
-mod backlog;
 pub mod erasure;
 mod gaps;
 pub mod indexer;
@@ -29,7 +28,6 @@ use std::{
 pub use admission::Admission;
 use admission::{ADMISSION_WAIT, Budget};
 use appenders::Appenders;
-use backlog::{Backlog, Waiting};
 use room::{Need, Room};
 use sequencer::{Submission, Verdict};
 use tokio::{
@@ -44,7 +42,7 @@ use crate::{
     proof::recent::Recent,
     query::live::Live,
     store::{Connections, Store},
-    telemetry::{Link, Metrics, Pulse},
+    telemetry::{Backlog, Link, Metrics, Pulse, Waiting},
     tree::TreeHead,
 };
 

@@ -1,69 +1,38 @@
 //! Since when followers are behind their logs, for the metrics. Called by: `reader`.
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use crate::telemetry::{Backlog, Waiting};
 
-/// The followers that are behind: as many as queries may run.
+/// The followers that are behind.
 #[derive(Default)]
-pub struct Tails(Mutex<Behind>);
-
-#[derive(Default)]
-struct Behind {
-    tickets: u64,
-    since: BTreeMap<u64, Instant>,
-}
+pub struct Tails(Arc<Backlog>);
 
 /// One follower.
 pub struct Tail {
-    tails: Arc<Tails>,
-    ticket: Option<u64>,
+    tails: Arc<Backlog>,
+    behind: Option<Waiting>,
 }
 
 impl Tails {
     /// A follower that is not behind.
-    pub fn follow(self: &Arc<Self>) -> Tail {
-        Tail { tails: Arc::clone(self), ticket: None }
+    pub fn follow(&self) -> Tail {
+        Tail { tails: Arc::clone(&self.0), behind: None }
     }
 
     /// How long the one has been behind that has been so for longest.
     pub fn longest(&self) -> Duration {
-        let behind = self.behind();
-        // Tickets are given out as followers fall behind.
-        behind.since.first_key_value().map_or(Duration::ZERO, |(_, since)| since.elapsed())
-    }
-
-    fn behind(&self) -> MutexGuard<'_, Behind> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.oldest()
     }
 }
 
 impl Tail {
     /// Whether it is behind now. Since when it is stays as it was told first.
     pub fn is_behind(&mut self, now: bool) {
-        match (self.ticket, now) {
-            (None, true) => {
-                let mut behind = self.tails.behind();
-                let ticket = behind.tickets;
-                behind.tickets += 1;
-                behind.since.insert(ticket, Instant::now());
-                self.ticket = Some(ticket);
-            }
-            (Some(ticket), false) => {
-                self.tails.behind().since.remove(&ticket);
-                self.ticket = None;
-            }
+        match (&self.behind, now) {
+            (None, true) => self.behind = Some(self.tails.wait(1)),
+            (Some(_), false) => self.behind = None,
             (None, false) | (Some(_), true) => {}
         }
-    }
-}
-
-impl Drop for Tail {
-    fn drop(&mut self) {
-        self.is_behind(false);
     }
 }
 
@@ -73,7 +42,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_one_that_is_behind_for_longest_is_told() {
-        let tails = Arc::new(Tails::default());
+        let tails = Tails::default();
         let (mut one, mut other) = (tails.follow(), tails.follow());
         one.is_behind(true);
         tokio::time::advance(Duration::from_secs(2)).await;

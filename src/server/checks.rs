@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::watch;
+
 use crate::{event::LogName, telemetry::Pulse};
 
 /// Logs that are named in one answer; the log and the metrics have the rest.
@@ -101,6 +103,17 @@ impl Readiness {
             None => self.faults.remove(&check),
         };
         failed != fails
+    }
+
+    /// Sets a check of a server, and tells those who watch if that changed anything. Returns what [`Self::set`] does.
+    pub fn tell(server: &watch::Sender<Self>, check: Check, fault: Option<String>) -> bool {
+        let mut turned = false;
+        server.send_if_modified(|readiness| {
+            let before = readiness.clone();
+            turned = readiness.set(check, fault);
+            *readiness != before
+        });
+        turned
     }
 
     /// Whether every check holds.

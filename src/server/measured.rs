@@ -1,10 +1,11 @@
 //! How long a call took and how it ended, for the metrics: a call that only fails says so in its headers, every other one
-//! in its trailers. Called by: `calls`.
+//! in its trailers. Called by: `calls`, and `trace` for the
+//! status alone.
 use std::sync::Arc;
 
 use http::HeaderMap;
 use tokio::time::Instant;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::telemetry::Metrics;
 
@@ -25,10 +26,13 @@ impl Measured {
 
     /// The headers or the trailers of its answer.
     pub(super) fn heard(&mut self, headers: &HeaderMap) {
-        if let Some(status) = headers.get("grpc-status") {
-            self.ended = Some(Code::from_bytes(status.as_bytes()));
-        }
+        self.ended = code(headers).or(self.ended);
     }
+}
+
+/// The status that headers or trailers hold.
+pub(super) fn code(headers: &HeaderMap) -> Option<Code> {
+    headers.get(Status::GRPC_STATUS).map(|status| Code::from_bytes(status.as_bytes()))
 }
 
 impl Drop for Measured {

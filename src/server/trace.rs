@@ -12,10 +12,10 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
-use tonic::{Code, Status, body::Body};
+use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
-use super::listener::Peer;
+use super::{listener::Peer, measured};
 use crate::{
     auth::rules::{self, Rule},
     telemetry::{Call, CallSpan},
@@ -85,8 +85,8 @@ fn begin(request: &Request<Body>) -> Option<CallSpan> {
 
 /// Whether the span has ended, because there is a status.
 fn end(span: &mut CallSpan, headers: &HeaderMap) -> bool {
-    let Some(status) = headers.get(Status::GRPC_STATUS) else { return false };
-    span.end(Code::from_bytes(status.as_bytes()));
+    let Some(code) = measured::code(headers) else { return false };
+    span.end(code);
     true
 }
 

@@ -1,6 +1,7 @@
 //! What the process tells of itself: the log on stderr, the metrics that the admin port serves, and both of them with
 //! spans to a receiver of OTLP where there is one.
 mod asked;
+mod backlog;
 mod calls;
 mod checkpoints;
 mod chores;
@@ -21,6 +22,7 @@ mod text;
 
 use std::{io::IsTerminal as _, str::FromStr};
 
+pub use backlog::{Backlog, Waiting};
 pub use calls::LoadShed;
 pub use checkpoints::WitnessFailure;
 pub use connections::{ConnectionMetrics, Expires, Refused};

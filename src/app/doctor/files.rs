@@ -1,17 +1,16 @@
 //! The files that a server reads: who may do what, catalogs, certificates, the signing key and its folder.
 use std::{fs, io::ErrorKind, os::unix::fs::MetadataExt as _};
 
-use super::wrong;
+use super::{super::callers::Issuer, wrong};
 use crate::{
     config::{ConfigError, ServeConfig},
+    files,
     server::tls::{self, Examined, day},
     store::Finding,
 };
 
 /// Before the end of a certificate there is time to replace it.
 const EXPIRES_SOON: i64 = 30 * 86_400;
-/// Bits by which group and others may change what is in a folder.
-const WRITABLE: u32 = 0o022;
 
 /// Who may do what.
 pub(super) fn access(config: &ServeConfig, error: Option<&ConfigError>) -> Finding {
@@ -30,20 +29,17 @@ pub(super) fn access(config: &ServeConfig, error: Option<&ConfigError>) -> Findi
 }
 
 /// The issuer of signed tokens.
-pub(super) fn jwt(
-    config: &ServeConfig,
-    error: Option<&ConfigError>,
-    fetched: Result<(), String>,
-) -> Option<Finding> {
+pub(super) fn jwt(config: &ServeConfig, issuer: &Result<Option<Issuer>, ConfigError>) -> Option<Finding> {
     let settings = config.jwt.as_ref()?;
-    Some(match (error, fetched) {
-        (Some(error), _) => wrong("jwt", error),
-        (None, Err(reason)) => Finding::doubtful(
+    Some(match issuer {
+        Err(error) => wrong("jwt", error),
+        // A server starts without them all the same, and tells its log why.
+        Ok(Some(Issuer { missing: Some(reason), .. })) => Finding::doubtful(
             "jwt",
             format!("the keys of {} cannot be fetched: {reason}", settings.source),
             "see to the issuer and the way there: without its keys no signed token is believed",
         ),
-        (None, Ok(())) => Finding::good("jwt", "signed tokens are believed"),
+        Ok(_) => Finding::good("jwt", "signed tokens are believed"),
     })
 }
 
@@ -122,7 +118,7 @@ pub(super) fn signing(config: &ServeConfig) -> Vec<Finding> {
         Ok(folder) if !folder.is_dir() => {
             Finding::bad("signer state", format!("{} is no folder", path.display()), "name a folder")
         }
-        Ok(folder) if folder.mode() & WRITABLE != 0 => Finding::bad(
+        Ok(folder) if files::others_write(&folder) => Finding::bad(
             "signer state",
             format!(
                 "{} can be changed by group or others (mode {:03o})",

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     super::{Finding, StoreError, StoreUrl, may_come},
     append, failed, pooler,
-    session::Target,
+    session::{self, Target},
 };
 use crate::clock::Clock;
 
@@ -110,8 +110,8 @@ impl Asked<'_> {
             answer(shown, "synchronous_commit", durable).await?;
             found.push(self.measure(&server).await?);
         }
-        let logged = sqlx::query_as(include_str!("values_logged.sql")).fetch_one(&mut *self.connection);
-        found.push(values(answer(shown, "what it logs", logged).await?));
+        let logged = session::remedies_of_logging(self.connection);
+        found.push(values(&answer(shown, "what it logs", logged).await?));
         Ok(())
     }
 
@@ -219,7 +219,7 @@ fn of_server(server: &Server, found: &mut Vec<Finding>) {
         (true, _) => Finding::bad(
             "primary",
             "this is a standby, which takes no events",
-            "name the primary, or several hosts with target_session_attrs=read-write",
+            "name the primary, or an address that leads to it (docs/postgres.md)",
         ),
         (false, true) => Finding::bad(
             "primary",
@@ -289,20 +289,13 @@ async fn skew(connection: &mut PgConnection, clock: &dyn Clock) -> Result<Findin
     })
 }
 
-fn values((parameters, plans, role): (bool, bool, String)) -> Finding {
-    let role = role.replace('"', "\"\"");
-    let settings: Vec<_> =
-        [(parameters, "log_parameter_max_length = 0"), (plans, "auto_explain.log_min_duration = -1")]
-            .into_iter()
-            .filter(|(logged, _)| *logged)
-            .map(|(_, setting)| format!("ALTER ROLE \"{role}\" SET {setting}"))
-            .collect();
-    if settings.is_empty() {
+fn values(remedies: &[String]) -> Finding {
+    if remedies.is_empty() {
         return Finding::good("values", "the database's log does not hold values of statements");
     }
     Finding::doubtful(
         "values",
         "the database's log holds the values of statements, personal ones too, unless the role may switch that off",
-        format!("let a superuser run: {}", settings.join("; ")),
+        format!("let a superuser run: {}", remedies.join("; ")),
     )
 }

@@ -101,22 +101,26 @@ impl Target {
     }
 }
 
-/// Warns when values get into the server's log all the same, because the role may not switch that off.
-pub async fn warn_if_logged(connection: &mut PgConnection) -> Result<(), StoreError> {
+/// What a superuser has to run where values get into the server's log all the same, because the role may not switch that
+/// off.
+pub async fn remedies_of_logging(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     let query = sqlx::query_as(include_str!("values_logged.sql"));
-    let (parameters, plans, role): (bool, bool, String) =
-        query.fetch_one(connection).await.map_err(failed)?;
+    let (parameters, plans, role): (bool, bool, String) = query.fetch_one(connection).await?;
     let role = role.replace('"', "\"\"");
-    for (logged, setting) in
-        [(parameters, "log_parameter_max_length = 0"), (plans, "auto_explain.log_min_duration = -1")]
-    {
-        if logged {
-            tracing::warn!(
-                remedy = format!("ALTER ROLE \"{role}\" SET {setting}"),
-                "the PostgreSQL server logs the values of statements, personal ones too, and this role may not \
-                 switch that off: let a superuser run the remedy and start again"
-            );
-        }
+    let settings =
+        [(parameters, "log_parameter_max_length = 0"), (plans, "auto_explain.log_min_duration = -1")];
+    let logged = settings.into_iter().filter(|(logged, _)| *logged);
+    Ok(logged.map(|(_, setting)| format!("ALTER ROLE \"{role}\" SET {setting}")).collect())
+}
+
+/// Warns of it.
+pub async fn warn_if_logged(connection: &mut PgConnection) -> Result<(), StoreError> {
+    for remedy in remedies_of_logging(connection).await.map_err(failed)? {
+        tracing::warn!(
+            remedy,
+            "the PostgreSQL server logs the values of statements, personal ones too, and this role may not \
+             switch that off: let a superuser run the remedy and start again"
+        );
     }
     Ok(())
 }

@@ -114,17 +114,23 @@ fn below_the_watermark_nothing_of_callers_is_written_and_everything_is_read() {
     });
 }
 
+/// A server whose database lies on a disk of so many MiB, of which so many bytes are to stay free.
+fn on_small_disk(mib: u32, min_free: u64) -> (Guarded, TestStore, Server) {
+    let guarded = Guarded::new(Some(mib), |_| Command::new("true"));
+    let url = format!("sqlite:{}", guarded.folder.join("chancery.db").display());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = TestStore { kind: Kind::Sqlite, url, folder };
+    let server = Server::start_with(&store, &["--min-free-disk", &min_free.to_string()]);
+    (guarded, store, server)
+}
+
 /// Mounting a disk takes root; what other users see of it is the test above.
 #[test]
 fn appends_go_on_by_themselves_when_there_is_room_again() {
     if !is_root() {
         return;
     }
-    let guarded = Guarded::new(Some(64), |_| Command::new("true"));
-    let url = format!("sqlite:{}", guarded.folder.join("chancery.db").display());
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let store = TestStore { kind: Kind::Sqlite, url, folder };
-    let server = Server::start_with(&store, &["--min-free-disk", &(24 * MIB).to_string()]);
+    let (guarded, _store, server) = on_small_disk(64, 24 * MIB);
     block_on(async {
         let mut audit = server.audit().await;
         let mut head = accept(&mut audit, atomic(vec![events::hold("before")])).await[0];
@@ -151,11 +157,7 @@ fn a_disk_that_is_full_under_a_server_is_told_as_such() {
     if !is_root() {
         return;
     }
-    let guarded = Guarded::new(Some(16), |_| Command::new("true"));
-    let url = format!("sqlite:{}", guarded.folder.join("chancery.db").display());
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let store = TestStore { kind: Kind::Sqlite, url, folder };
-    let server = Server::start_with(&store, &["--min-free-disk", "0"]);
+    let (guarded, _store, server) = on_small_disk(16, 0);
     block_on(async {
         let mut audit = server.audit().await;
         accept(&mut audit, atomic(vec![events::hold("before")])).await;

@@ -1,5 +1,5 @@
-//! What was queued for a commit and is not answered yet: how many events, and since when. Called by: `ingest`, for the
-//! metrics.
+//! What waits, how much of it, and since when: events that are queued for a commit and not answered yet, and followers
+//! that are behind their logs. Called by: `ingest` and `query`, for the metrics.
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The submissions that wait, by the order in which they came. As many as the queues of all logs hold.
+/// Who waits, by the order in which they came. As many as the queues of all logs hold, or as queries may run.
 #[derive(Default)]
 pub struct Backlog(Mutex<Queue>);
 
@@ -19,14 +19,14 @@ struct Queue {
     waiting: BTreeMap<u64, (Instant, usize)>,
 }
 
-/// The place of a submission, until it is answered or given up.
+/// The place of one that waits, until it is dropped.
 pub struct Waiting {
     backlog: Arc<Backlog>,
     ticket: u64,
 }
 
 impl Backlog {
-    /// So many events begin to wait.
+    /// So many begin to wait.
     pub fn wait(self: &Arc<Self>, events: usize) -> Waiting {
         let mut queue = self.queue();
         let ticket = queue.tickets;
@@ -37,7 +37,7 @@ impl Backlog {
         Waiting { backlog: Arc::clone(self), ticket }
     }
 
-    /// How many events wait.
+    /// How many wait.
     pub fn events(&self) -> usize {
         self.queue().events
     }
