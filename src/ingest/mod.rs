@@ -107,8 +107,8 @@ struct Job {
     /// To the span of the call that waits for it.
     call: Option<Link>,
     reply: oneshot::Sender<Result<Committed, SubmitError>>,
-    /// Held until the reply is sent.
-    _held: (Admission, Waiting),
+    /// Given back just before the reply is sent.
+    held: (Admission, Waiting),
 }
 
 /// The door to the sequencers.
@@ -191,7 +191,7 @@ impl Ingest {
         let slot = timeout(ADMISSION_WAIT, self.slot(log)).await.map_err(|_| SubmitError::Overloaded)??;
         let (reply, answer) = oneshot::channel();
         let held = (admission.clone(), self.backlog.wait(submission.entries.len()));
-        slot.send(Job { submission: Arc::clone(&submission), call: Link::current(), reply, _held: held });
+        slot.send(Job { submission: Arc::clone(&submission), call: Link::current(), reply, held });
         // The task answers every job it takes; it only vanishes with the process.
         answer.await.unwrap_or(Err(SubmitError::Unknown))
     }

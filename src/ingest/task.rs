@@ -127,7 +127,7 @@ impl Sequencer {
 
     async fn commit(&mut self, group: Vec<Job>) {
         let (submissions, replies): (Vec<_>, Vec<_>) =
-            group.into_iter().map(|job| (job.submission, (job.reply, job._held))).unzip();
+            group.into_iter().map(|job| (job.submission, (job.reply, job.held))).unzip();
         let settled = self.settle(&submissions).await;
         if let Err(error) = &settled {
             telemetry::failed(error.name());
@@ -161,9 +161,10 @@ impl Sequencer {
         // The callers hold them too, and free them outside of this task.
         drop(submissions);
         for ((reply, held), answer) in replies.into_iter().zip(answers) {
+            // Whoever looks once it has its answer sees that it waits no longer.
+            drop(held);
             // The caller may be gone; what it sent is stored all the same.
             let _ = reply.send(answer);
-            drop(held);
         }
     }
 
