@@ -35,10 +35,6 @@ use crate::{
 /// the middle would hold up a connection that other logs wait for.
 const LOCK_WAIT: &str = "1s";
 
-/// A COMMIT that took longer than this may have been cancelled while it waited for a standby: PostgreSQL then says that
-/// it has committed, as it has, on its own disk alone. Another commit, which waits behind it, tells.
-const SUSPICIOUS: Duration = Duration::from_millis(200);
-
 /// A connection that writes.
 pub struct PostgresAppender {
     connection: PgConnection,
@@ -65,10 +61,9 @@ impl PostgresAppender {
         let text = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{LOCK_WAIT}'; \
              SELECT size, tree_size, frontier, partition_bits, \
-             (SELECT oldest FROM schema_floor WHERE id = 1), pg_backend_pid(), \
-             current_setting('synchronous_standby_names') <> '' \
-             AND current_setting('synchronous_commit') IN ('on', 'remote_apply') \
-             FROM log_head WHERE log = '{log}' FOR UPDATE"
+             (SELECT oldest FROM schema_floor WHERE id = 1), pg_backend_pid(), ({}) \
+             FROM log_head WHERE log = '{log}' FOR UPDATE",
+            replica::COMMITS_WAIT
         );
         let row = sqlx::raw_sql(AssertSqlSafe(text)).fetch_optional(&mut self.connection).await;
         let row = row.map_err(|error| match &error {
@@ -85,8 +80,7 @@ impl PostgresAppender {
                     return Err(failed(pooler::Pooled.into()));
                 }
                 if self.replica.is_required() && !row.try_get::<bool, _>(6).map_err(failed)? {
-                    let why = "the server was told not to let commits wait for a standby";
-                    return Err(StoreError::NoSyncReplica(why.to_owned()));
+                    return Err(StoreError::NoSyncReplica(replica::TOLD.to_owned()));
                 }
                 let size = from_sql(row.try_get(0).map_err(failed)?)?;
                 let bits: Option<i16> = row.try_get(3).map_err(failed)?;
@@ -229,13 +223,12 @@ impl Appender for PostgresAppender {
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
-        let began = Instant::now();
         match sqlx::query("COMMIT").execute(&mut self.connection).await {
-            Ok(_) if self.replica.is_required() && began.elapsed() > SUSPICIOUS => {
-                replica::confirm(&mut self.connection)
-                    .await
-                    .map_err(|error| StoreError::StateUnknown(error.into()))
-            }
+            Ok(_) if self.replica.is_required() => match replica::confirm(&mut self.connection).await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(StoreError::StateUnknown(replica::TOLD.into())),
+                Err(error) => Err(StoreError::StateUnknown(error.into())),
+            },
             Ok(_) => Ok(()),
             // An answer of the server: it did not commit. Anything else leaves that open.
             Err(error @ sqlx::Error::Database(_)) => match failed(error) {

@@ -20,6 +20,11 @@ use super::{super::StoreError, append, failed, session::Target};
 /// How long a standby may take to confirm. One that is slower than this makes appends worthless, not only slow.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Whether commits of a session wait for a standby.
+pub const COMMITS_WAIT: &str = include_str!("commits_wait.sql");
+/// Why nothing can be said of a standby while they do not.
+pub const TOLD: &str = "the server was told not to let commits wait for a standby";
+
 /// What is known of it, for every appender of a store.
 #[derive(Default)]
 pub struct Replica {
@@ -68,9 +73,13 @@ impl Replica {
     }
 }
 
-/// Commits a record of nothing: when that is confirmed, so is everything that was committed before.
-pub async fn confirm(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query(include_str!("sync_commit.sql")).execute(connection).await.map(drop)
+/// Commits a record of nothing: when a standby has that, it has everything that was committed before. True once one has.
+///
+/// A COMMIT alone does not tell: PostgreSQL answers it as any other when somebody has cancelled its wait, or has emptied
+/// the list of standbys. The first is made good by waiting once more, the second is looked for afterwards.
+pub async fn confirm(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query(include_str!("sync_commit.sql")).execute(&mut *connection).await?;
+    sqlx::query_scalar(COMMITS_WAIT).fetch_one(connection).await
 }
 
 fn none(why: &str) -> StoreError {
@@ -100,8 +109,8 @@ async fn look(
         (true, true, false) => Some("no standby that is connected is a synchronous one"),
         (true, true, true) => None,
     };
-    if missing.is_none() {
-        confirm(&mut connection).await.map_err(failed)?;
+    if missing.is_none() && !confirm(&mut connection).await.map_err(failed)? {
+        return Ok((connection, Some(TOLD)));
     }
     Ok((connection, missing))
 }

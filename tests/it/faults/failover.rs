@@ -2,6 +2,7 @@
 //! goes on through an address that leads to whichever is the primary.
 use std::time::Duration;
 
+use chancery::proto::v1::AppendResult::Duplicate;
 use tokio::time::{sleep, timeout};
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::harness::{
     Kind, TestStore, block_on,
-    calls::{accept, atomic, everything, refuse},
+    calls::{accept, append, atomic, everything, refuse, results},
     cluster::{Cluster, Options},
     database::Database,
     events,
@@ -181,34 +182,42 @@ fn appends_are_refused_while_no_standby_confirms_them() {
     });
 }
 
-/// Waits until a session of the server that waits for a standby runs what begins like this; its number.
+/// Waits until a session of the server that runs what begins like this waits for a standby; its number.
 async fn waits(cluster: &Cluster, statement: &str) -> i64 {
+    let mut database = Database::open(&TestStore::at(Kind::Postgres, &cluster.url("postgres"))).await;
     let query = format!(
         "SELECT coalesce(max(pid), 0)::bigint FROM pg_stat_activity WHERE wait_event = 'SyncRep'
-         AND application_name = 'chancery' AND query LIKE '{statement}%' AND clock_timestamp() - query_start > '0.3 s'"
+         AND application_name = 'chancery' AND query LIKE '{statement}%'"
     );
-    for _ in 0..1200 {
-        let pid = number(cluster, &query).await;
-        if pid != 0 {
-            return pid;
+    let waiting = async {
+        loop {
+            match database.number(&query).await {
+                0 => sleep(Duration::from_millis(1)).await,
+                pid => return pid,
+            }
         }
-        sleep(Duration::from_millis(50)).await;
-    }
-    panic!("nobody waits in {statement}");
+    };
+    timeout(Duration::from_secs(60), waiting).await.unwrap_or_else(|_| panic!("nobody waits in {statement}"))
 }
 
-/// PostgreSQL says COMMIT to whoever is cancelled while waiting for a standby.
+/// A primary with a standby that confirms, and a server that has one event from it.
+async fn confirmed(database: &str) -> (Cluster, Cluster, TestStore, Server) {
+    let primary = Cluster::start(&Options::default());
+    let store = primary.store(database);
+    let standby = Cluster::following(&primary);
+    wait_for(&primary, "*").await;
+    followed(&primary, "sync").await;
+    let server = Server::start_with(&store, &REQUIRED);
+    accept(&mut server.audit().await, atomic(vec![events::hold("1")])).await;
+    (primary, standby, store, server)
+}
+
+/// PostgreSQL says COMMIT to whoever is cancelled while waiting for a standby, however early.
 #[test]
 fn a_commit_whose_wait_was_cancelled_is_not_acked() {
-    let primary = Cluster::start(&Options::default());
-    let store = primary.store("cancelled");
-    let standby = Cluster::following(&primary);
     block_on(async {
-        wait_for(&primary, "*").await;
-        followed(&primary, "sync").await;
-        let server = Server::start_with(&store, &REQUIRED);
+        let (primary, standby, _store, server) = confirmed("cancelled").await;
         let mut audit = server.audit().await;
-        accept(&mut audit, atomic(vec![events::hold("1")])).await;
         standby.pause();
         let appending =
             tokio::spawn(async move { accept(&mut audit, atomic(vec![events::hold("2")])).await });
@@ -219,5 +228,27 @@ fn a_commit_whose_wait_was_cancelled_is_not_acked() {
         assert!(!appending.is_finished(), "acked, and no standby has it");
         standby.go_on();
         assert_eq!(appending.await.expect("an append"), [1]);
+    });
+}
+
+/// It says COMMIT too when nobody is to be waited for any more.
+#[test]
+fn a_commit_that_waited_for_nobody_in_the_end_is_not_acked() {
+    block_on(async {
+        let (primary, standby, _store, server) = confirmed("forgotten").await;
+        let mut audit = server.audit().await;
+        standby.pause();
+        let appending =
+            tokio::spawn(async move { append(&mut audit, atomic(vec![events::hold("2")])).await });
+        waits(&primary, "COMMIT").await;
+        wait_for(&primary, "").await;
+        let gauge = "chancery_writes_refused{cause=\"sync_replica\"}";
+        until("told", async || metrics(&server).await[gauge] == 1.0).await;
+        assert!(!appending.is_finished(), "acked, and no standby has it");
+        wait_for(&primary, "*").await;
+        standby.go_on();
+        // Looked up again, and found where it was.
+        let answer = appending.await.expect("an append");
+        assert_eq!((results(&answer), answer.results[0].position), (vec![Duplicate], Some(1)));
     });
 }

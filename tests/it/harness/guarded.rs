@@ -6,12 +6,16 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-/// Each line on standard input starts the program (once more); its pid goes to standard output. `read`
+use super::postgres::is_root;
+
+/// Mounts the disk, and says so with its first line. Then each line on standard input starts the program (once more); its pid goes to standard output. `read`
 /// fails when the test process is gone. SIGQUIT, because the data is thrown away, SIGTERM for programs that know no such
 /// thing, and SIGCONT for those that were stopped. Signals for the terminal's whole group must not end the supervisor
 /// before it has cleaned up.
 const SUPERVISOR: &str = r#"
 trap '' INT TERM HUP
+if [ -n "$MIB" ]; then mount -t tmpfs -o "size=${MIB}m" tmpfs "$FOLDER" || exit 1; fi
+echo ready
 program=
 while read -r _; do
   if [ -n "$program" ]; then wait "$program"; fi
@@ -20,7 +24,7 @@ while read -r _; do
   echo "$program"
 done
 if [ -n "$program" ]; then kill -QUIT "$program"; kill -TERM "$program"; kill -CONT "$program"; wait "$program"; fi
-if [ -n "$MOUNTED" ]; then umount "$FOLDER"; fi
+if [ -n "$MIB" ]; then umount "$FOLDER"; fi
 rm -rf "$FOLDER" "$LOG"
 "#;
 
@@ -29,38 +33,57 @@ pub struct Guarded {
     supervisor: Child,
     starts: Option<ChildStdin>,
     pids: BufReader<ChildStdout>,
+    /// As the test process sees it.
     pub folder: PathBuf,
+    /// Where it lies, for programs that run under `wrapper`.
+    pub path: PathBuf,
+    /// What puts a program where the disk is mounted, if that is not everywhere.
+    pub wrapper: Vec<String>,
 }
 
+/// Gives others than root the right to mount, for themselves alone.
+const ALONE: [&str; 4] = ["unshare", "--user", "--map-root-user", "--mount"];
+
 impl Guarded {
-    /// A folder on which this program can be run. `disk` is the size in MiB of a file system of its own,
-    /// which takes root.
+    /// A folder on which this program can be run. `disk` is the size in MiB of a file system of its own.
     pub fn new(disk: Option<u32>, program: impl FnOnce(&PathBuf) -> Command) -> Self {
         let folder = tempfile::Builder::new().prefix("chancery-test-").tempdir().expect("a folder").keep();
-        if let Some(mib) = disk {
-            let mounted = Command::new("mount")
-                .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"])
-                .arg(&folder)
-                .output()
-                .expect("mount");
-            assert!(mounted.status.success(), "mount: {}", String::from_utf8_lossy(&mounted.stderr));
-        }
+        let alone = disk.is_some() && !is_root();
         let program = program(&folder);
-        let mut supervisor = Command::new("sh")
-            .args(["-c", SUPERVISOR, "supervisor"])
+        let shell = ["sh", "-c", SUPERVISOR, "supervisor"];
+        let words = [if alone { ALONE.as_slice() } else { &[] }, &shell].concat();
+        let mut supervisor = Command::new(words[0])
+            .args(&words[1..])
             .arg(program.get_program())
             .args(program.get_args())
             // Beside the folder's contents and not on its disk, which may be full.
             .env("LOG", folder.with_extension("log"))
             .env("FOLDER", &folder)
-            .env("MOUNTED", if disk.is_some() { "yes" } else { "" })
+            .env("MIB", disk.map_or(String::new(), |mib| mib.to_string()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(if disk.is_some() { Stdio::inherit() } else { Stdio::null() })
             .spawn()
             .expect("a shell");
-        let pids = BufReader::new(supervisor.stdout.take().expect("a pipe"));
-        Self { starts: supervisor.stdin.take(), supervisor, pids, folder }
+        let mut pids = BufReader::new(supervisor.stdout.take().expect("a pipe"));
+        let mut ready = String::new();
+        pids.read_line(&mut ready).expect("a line");
+        assert_eq!(
+            ready, "ready\n",
+            "a disk of its own takes root, or a kernel that lets users have namespaces"
+        );
+        let starts = supervisor.stdin.take();
+        let pid = supervisor.id();
+        let path = folder.clone();
+        let (folder, wrapper) = match alone {
+            true => (
+                PathBuf::from(format!("/proc/{pid}/root{}", folder.display())),
+                format!("nsenter --preserve-credentials --user --mount --target {pid}"),
+            ),
+            false => (folder, String::new()),
+        };
+        let wrapper = wrapper.split_whitespace().map(str::to_owned).collect();
+        Self { supervisor, starts, pids, folder, path, wrapper }
     }
 
     /// Starts the program, after the end of the one before; its pid.
