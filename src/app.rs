@@ -34,7 +34,7 @@ use sequencers::Sequencers;
 use starting::{Started, open};
 pub use witness::witness;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use signals::Signals;
 use telling::Telling;
@@ -81,8 +81,8 @@ pub enum AppError {
     #[error("store {0}: {1}")]
     Store(StoreUrl, StoreError),
     /// A port cannot be bound.
-    #[error("cannot listen on {0}: {1}")]
-    Listen(SocketAddr, std::io::Error),
+    #[error(transparent)]
+    Listen(ConfigError),
     /// A signal handler cannot be installed.
     #[error("cannot handle signals: {0}")]
     Signal(std::io::Error),
@@ -105,6 +105,7 @@ impl AppError {
     fn explained(self, origins: &Origins) -> Self {
         match self {
             Self::Config(error) => Self::Config(origins.explain(error)),
+            Self::Listen(error) => Self::Listen(origins.explain(error)),
             error => error,
         }
     }
@@ -193,8 +194,8 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
 
     let listening =
         connections::open(&config.connections, callers::certificates_only(&access, jwt.as_ref()), &metrics)?;
-    let grpc = listen(config.listen)?;
-    let address = bound(&grpc, config.listen)?;
+    let grpc = listen("listen", config.listen)?;
+    let address = bound("listen", &grpc, config.listen)?;
     let sequencers = Sequencers::start().map_err(AppError::Threads)?;
     beats::runtime(&port.liveness, "sequencers", &sequencers.handle());
     let live = Arc::new(Live::new(Arc::clone(&store), Arc::clone(&clock)));

@@ -188,5 +188,8 @@ impl ServeConfig {
 
 fn address(setting: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
     let example = settings::default_of(setting);
-    text.parse().map_err(|_| error(setting, format!("{text:?} is not an address such as {example}")))
+    text.parse().map_err(|_| {
+        let wanted = format!("an IP address and a port such as {example}, not the name of a host");
+        error(setting, format!("{text:?} is not an address: {wanted}"))
+    })
 }

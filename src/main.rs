@@ -1,8 +1,6 @@
 //! The `chancery` binary: allocator, arguments, run time. Everything else is in the library.
 use std::{process::ExitCode, time::Duration};
 
-use clap::Parser as _;
-
 // A third more events per second on decode-heavy paths than with the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -11,7 +9,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const LEFTOVERS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let cli = chancery::cli::Cli::parse();
+    let cli = chancery::cli::read().unwrap_or_else(|error| error.exit());
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

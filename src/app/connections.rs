@@ -1,5 +1,5 @@
 //! Composes what the listener needs: a port, certificates, limits, and enough open files.
-use std::{net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
@@ -64,12 +64,12 @@ pub(super) fn open(
     Ok(listener::Settings { tls, limits: *limits, metrics: Arc::clone(metrics) })
 }
 
-/// Begins to listen.
+/// Begins to listen on the address of a setting.
 ///
 /// # Errors
 /// The address is not this machine's, or in use.
-pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
-    let failed = |error| AppError::Listen(address, error);
+pub(super) fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, AppError> {
+    let failed = |error| unusable(setting, address, &error);
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
     // So that a server that is started again need not wait for the connections of the one before.
     socket.set_reuseaddr(true).map_err(failed)?;
@@ -78,8 +78,17 @@ pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
 }
 
 /// The address of a listener, which for port 0 only the operating system knows.
-pub(super) fn bound(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, AppError> {
-    listener.local_addr().map_err(|error| AppError::Listen(asked, error))
+pub(super) fn bound(
+    setting: &'static str,
+    listener: &TcpListener,
+    asked: SocketAddr,
+) -> Result<SocketAddr, AppError> {
+    listener.local_addr().map_err(|error| unusable(setting, asked, &error))
+}
+
+/// Why nobody can be listened to, of the setting that says where.
+pub(super) fn unusable(setting: &'static str, address: SocketAddr, error: &io::Error) -> AppError {
+    AppError::Listen(ConfigError { setting, reason: format!("cannot listen on {address}: {error}") })
 }
 
 /// Raises the limit of open files as far as it goes; the new one, none when there is no limit.

@@ -13,6 +13,9 @@ use crate::{
     telemetry::Metrics,
 };
 
+/// Where it is set.
+const SETTING: &str = "admin_listen";
+
 /// The port, and what it tells.
 pub(super) struct Port {
     pub(super) address: SocketAddr,
@@ -28,8 +31,8 @@ impl Port {
     /// # Errors
     /// It cannot be bound.
     pub(super) fn open(address: SocketAddr, metrics: &Arc<Metrics>) -> Result<Self, AppError> {
-        let listener = listen(address)?;
-        let address = bound(&listener, address)?;
+        let listener = listen(SETTING, address)?;
+        let address = bound(SETTING, &listener, address)?;
         let mut starting = Readiness::default();
         starting.set(Check::Start, Some("the server is starting".to_owned()));
         let (readiness, seen) = watch::channel(starting);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{AppError, FAREWELL, Signals, bound, listen};
+use super::{AppError, FAREWELL, Signals, bound, connections::unusable, listen};
 use crate::{
     clock::SystemClock,
     config::{ConfigError, WitnessArgs},
@@ -24,8 +24,8 @@ pub async fn witness(args: WitnessArgs) -> Result<(), AppError> {
     let refused = |reason| ConfigError { setting: "state", reason };
     let folder = Folder::open(&config.state).map_err(refused)?;
     let witness = Witness::open(config.key, config.logs, folder, Arc::new(SystemClock)).map_err(refused)?;
-    let listener = listen(config.listen)?;
-    let address = bound(&listener, config.listen)?;
+    let listener = listen("listen", config.listen)?;
+    let address = bound("listen", &listener, config.listen)?;
     let mut signals = Signals::new().map_err(AppError::Signal)?;
     tracing::info!(http = %address, key = %witness.verifier(), "witnessing");
     let stop = CancellationToken::new();
@@ -34,7 +34,7 @@ pub async fn witness(args: WitnessArgs) -> Result<(), AppError> {
     tokio::select! {
         ended = &mut serving => {
             // The listener only ends by itself when it is broken.
-            return ended.unwrap_or(Ok(())).map_err(|error| AppError::Listen(address, error));
+            return ended.unwrap_or(Ok(())).map_err(|error| unusable("listen", address, &error));
         }
         () = signals.end() => {}
     }

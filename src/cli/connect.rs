@@ -4,6 +4,7 @@
 //! Called by: every client command.
 use std::{
     future::Future,
+    io::ErrorKind,
     net::IpAddr,
     path::PathBuf,
     sync::{Mutex, PoisonError},
@@ -50,7 +51,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 #[derive(Args, Clone, Debug)]
 pub struct ConnectArgs {
     /// Server to talk to.
-    #[arg(long, global = true, value_name = "URL", env = "CHANCERY_SERVER", default_value = DEFAULT_SERVER)]
+    #[arg(long, global = true, value_name = "URL", env = "CHANCERY_SERVER", default_value = DEFAULT_SERVER, value_parser = address)]
     pub server: String,
     #[command(flatten)]
     pub tls: TlsArgs,
@@ -63,7 +64,7 @@ pub struct ConnectArgs {
     #[arg(long, global = true, value_name = "FILE", env = "CHANCERY_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
     /// Longest wait for the answer of one call that is not a stream.
-    #[arg(long, global = true, value_name = "SPAN", default_value = "30s", value_parser = time::span)]
+    #[arg(long, global = true, value_name = "SPAN", default_value = "30s", value_parser = time::some_span)]
     pub timeout: Duration,
 }
 
@@ -175,6 +176,13 @@ impl ConnectArgs {
     }
 }
 
+/// The address of a server. What does not begin with https:// is not reached by TLS: a scheme that only looks like it
+/// is none.
+fn address(text: &str) -> Result<String, &'static str> {
+    let known = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
+    known.then(|| text.to_owned()).ok_or("the address of a server begins with http:// or https://")
+}
+
 /// Whether an address is of this machine only.
 fn is_loopback(server: &Uri) -> bool {
     let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
@@ -187,17 +195,25 @@ static OPENED: Mutex<Option<ConnectArgs>> = Mutex::new(None);
 /// How long it may take to find out why a call failed.
 const DOUBT: Duration = Duration::from_secs(5);
 
+/// What a server says that wants TLS, or that is none for gRPC.
+const NOT_CLEAR: &str =
+    "the answer is no HTTP/2 in clear text: a server with TLS is reached by https:// with --ca";
+
 /// Says more of a call whose connection was lost: a server that refuses the caller's certificate does so when the
-/// handshake is over for the client, and what it says is lost with the call.
+/// handshake is over for the client, and what it says is lost with the call; one that wants TLS sends an alert in the
+/// middle of what is no TLS.
 pub async fn explained(failure: Failure) -> Failure {
     let args = OPENED.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(args) = args.filter(|args| args.server.starts_with("https:")) else { return failure };
+    let Some(args) = args else { return failure };
     match &failure {
         Failure::Call(status) if connection_lost(status) => {}
         _ => return failure,
     }
     let Ok(target) = Target::of(&args).await else { return failure };
     match tokio::time::timeout(DOUBT, target.greet()).await {
+        Ok(Err(error)) if error.kind() == ErrorKind::InvalidData && !target.is_secure() => {
+            Failure::Unreachable(args.server, NOT_CLEAR.to_owned())
+        }
         Ok(Err(error)) => match tls::explained(&error) {
             Some(why) => Failure::Unreachable(args.server, why),
             None => failure,
@@ -263,7 +279,7 @@ impl Connection {
 }
 
 /// tonic's own text is "transport error"; the operating system's, at the end of the chain, says why.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     if let Some(why) = tls::explained(error) {
         return why;
     }

@@ -61,6 +61,10 @@ impl fmt::Display for Explained {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}: {}", visible(&self.reason), visible(&self.message))?;
         for (field, description) in &self.violations {
+            // The message of a refusal with one reason says it all.
+            if self.message == *description || self.message == format!("{field}: {description}") {
+                continue;
+            }
             write!(out, "\n  {}: {}", visible(field), visible(description))?;
         }
         Ok(())

@@ -72,10 +72,12 @@ impl Target {
 async fn greet(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     stream.write_all(FIRST_WORDS).await?;
     stream.flush().await?;
-    let mut head = [0; HEAD];
-    stream.read_exact(&mut head).await?;
-    match head[3] {
-        SETTINGS => Ok(()),
+    let mut head = Vec::with_capacity(HEAD);
+    // Others may say less than a frame's head: an alert of TLS has seven bytes.
+    (&mut stream).take(HEAD as u64).read_to_end(&mut head).await?;
+    match head.get(3) {
+        Some(&SETTINGS) if head.len() == HEAD => Ok(()),
+        None if head.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
         _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP/2")),
     }
 }

@@ -1,7 +1,7 @@
 //! `chancery health`: asks a server how it is, for a container's health check.
 //!
-//! Does: one request to the admin port, its answer on standard output, exit code 0 or 1 and no other. Does not: need a
-//! shell or a client for HTTP in the image. Called by: `cli::run`.
+//! Does: one request to the admin port, its answer on standard output, exit code 0 or 1, or 2 for an address that
+//! is none. Does not: need a shell or a client for HTTP in the image. Called by: `cli::run`.
 use std::{
     io::Write as _,
     net::{Ipv4Addr, SocketAddr},
@@ -10,7 +10,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Exit, failure::Failure, output::say};
+use super::{Exit, connect::root_cause, failure::Failure, output::say};
 
 /// Where a server of the same surroundings, such as those of a container, has its admin port.
 const LISTEN: &str = "CHANCERY_ADMIN_LISTEN";
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 pub struct HealthArgs {
     /// The admin port of the server [default: that of CHANCERY_ADMIN_LISTEN, or http://127.0.0.1:9464].
-    #[arg(long, value_name = "URL", env = "CHANCERY_ADMIN")]
+    #[arg(long, value_name = "URL", env = "CHANCERY_ADMIN", value_parser = address)]
     admin: Option<String>,
     /// Ask whether it takes calls (/readyz), and not only whether its process goes on (/livez).
     #[arg(long)]
@@ -42,7 +42,7 @@ pub async fn run(args: HealthArgs) -> Result<Exit, Failure> {
             Ok(if good { Exit::Done } else { Exit::Error })
         }
         Err(error) => {
-            say(&format!("chancery: {url}: {error}"));
+            say(&format!("chancery: cannot reach {url}: {}", told(&error)));
             Ok(Exit::Error)
         }
     }
@@ -63,22 +63,29 @@ fn listening() -> Result<String, Failure> {
     Ok(format!("http://{address}"))
 }
 
-async fn ask(url: &str) -> Result<(bool, String), String> {
-    // It is on this machine, whatever proxy leads to others.
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
-    let answer = client.map_err(told)?.get(url).send().await.map_err(told)?;
-    let good = answer.status().is_success();
-    Ok((good, answer.text().await.map_err(told)?))
+fn address(text: &str) -> Result<String, &'static str> {
+    let known = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
+    known.then(|| text.to_owned()).ok_or("an admin URL begins with http://")
 }
 
-/// An error with what lies behind it: reqwest's own says that a request failed.
-fn told(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(behind) = source {
-        text = format!("{text}: {behind}");
-        source = behind.source();
+async fn ask(url: &str) -> reqwest::Result<(bool, String)> {
+    // It is on this machine, whatever proxy leads to others.
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
+    let answer = client?.get(url).send().await?;
+    let good = answer.status().is_success();
+    Ok((good, answer.text().await?))
+}
+
+/// Why there is no answer.
+fn told(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", PATIENCE.as_secs());
     }
-    text
+    match error.is_connect() || error.is_builder() {
+        true => root_cause(error),
+        // Somebody took the connection and said something else.
+        false => {
+            format!("the answer is not that of an admin port; gRPC has another one ({})", root_cause(error))
+        }
+    }
 }

@@ -7,6 +7,7 @@
 mod access;
 mod ambient;
 mod append;
+mod arguments;
 mod bar;
 mod bench;
 mod catalog;
@@ -45,7 +46,7 @@ use std::{
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-pub use self::exit::Exit;
+pub use self::{arguments::read, exit::Exit};
 use self::{config::ConfigCommand, failure::Failure, output::say};
 
 /// Audit events of identity products: checked, put in one order, stored, streamed back.

@@ -57,6 +57,14 @@ pub fn span(text: &str) -> Result<Duration, String> {
     if text.is_empty() { Err(wrong()) } else { Ok(Duration::from_millis(total)) }
 }
 
+/// The same, of something that cannot last no time at all.
+pub fn some_span(text: &str) -> Result<Duration, String> {
+    match span(text)? {
+        Duration::ZERO => Err(format!("'{text}' is no time at all: write a span like 30s")),
+        span => Ok(span),
+    }
+}
+
 /// The contract's form of an instant.
 pub fn proto(instant: Timestamp) -> pbjson_types::Timestamp {
     // jiff keeps the sign of the nanoseconds equal to that of the seconds; protobuf wants them positive.

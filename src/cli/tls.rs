@@ -175,6 +175,10 @@ fn in_words(error: &rustls::Error) -> String {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 format!("the server's certificate has expired: {reason}")
             }
+            CertificateError::Other(other) if is_authority(other) => {
+                "the server's own certificate is one of an authority (CA:TRUE): it needs one that is none"
+                    .to_owned()
+            }
             reason => format!("the server's certificate cannot be trusted: {reason}"),
         },
         rustls::Error::AlertReceived(alert) => match alert {
@@ -196,4 +200,9 @@ fn in_words(error: &rustls::Error) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// Whether a server showed the certificate of an authority as its own. rustls has no name of its own for it.
+fn is_authority(error: &rustls::OtherError) -> bool {
+    format!("{:?}", error.0) == "CaUsedAsEndEntity"
 }

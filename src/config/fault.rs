@@ -28,6 +28,7 @@ fn with_nearest(message: &str) -> String {
 
 /// The message without the text that it quotes where a value is of another type: only what was expected is said.
 fn without_values(message: &str) -> String {
+    let message = &in_words(message);
     for found in ["invalid type: string \"", "invalid value: string \""] {
         if let Some(rest) = message.strip_prefix(found) {
             let expected = rest.rsplit_once("\", expected ").map_or("another", |(_, expected)| expected);
@@ -35,6 +36,20 @@ fn without_values(message: &str) -> String {
         }
     }
     message.to_owned()
+}
+
+/// The message with a type in words at its end, where serde has that of Rust.
+fn in_words(message: &str) -> String {
+    let Some((before, expected)) = message.rsplit_once(", expected ") else { return message.to_owned() };
+    let expected = match expected {
+        "u16" | "u32" | "u64" | "usize" => "a whole number",
+        "f64" => "a number",
+        "a sequence" => "a list: [\"...\"]",
+        "a string" | "path string" => "a text: \"...\"",
+        "a boolean" => "true or false",
+        other => other,
+    };
+    format!("{before}, expected {expected}")
 }
 
 #[cfg(test)]
@@ -56,7 +71,7 @@ mod tests {
         for (text, said) in [
             (
                 format!("\nseconds = \"postgres://ann:{canary}@db\""),
-                "line 2, column 11: invalid type: a text, expected u64",
+                "line 2, column 11: invalid type: a text, expected a whole number",
             ),
             (format!("seconds = \"{canary}\", expected {canary}\""), "line 1, column"),
             (

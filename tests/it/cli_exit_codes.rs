@@ -70,7 +70,7 @@ fn a_failed_call_or_store_is_1() {
 
 #[test]
 fn flags_that_make_no_sense_are_2() {
-    let cases: [(&[&str], &str); 17] = [
+    let cases: [(&[&str], &str); 20] = [
         (&[], "Usage: chancery"),
         (&["nonsense"], "nonsense"),
         (&["query", "--nonsense"], "--nonsense"),
@@ -82,6 +82,12 @@ fn flags_that_make_no_sense_are_2() {
         (&["query", "--timeout", "5"], "'5' is no span"),
         (&["query", "--server", "http://127.0.0.1", "--ca", "ca.crt"], "https:// servers only"),
         (&["query", "--server", "not a url"], "--server"),
+        (
+            &["query", "--server", "localhost:7604"],
+            "'--server <URL>': the address of a server begins with http:// or",
+        ),
+        (&["producers", "list", "--server", "grpc://localhost:7604"], "begins with http:// or https://"),
+        (&["query", "--timeout", "0s"], "'0s' is no time at all"),
         (&["query", "--as", "é\n"], "printable ASCII"),
         (&["count", "--by", "colour"], "colour"),
         (&["count", "--bucket", "1500ms"], "whole seconds"),

@@ -111,6 +111,9 @@ fn a_wrong_configuration_file_is_refused() {
         ("[server]\nlisten = \"127.0.0.1:0\"\n", "unknown field `server`"),
         ("drain-seconds = 5\n", "unknown field `drain-seconds`"),
         ("listen = \n", "line 1"),
+        ("drain_seconds = \"1m\"\n", "invalid type: a text, expected a whole number"),
+        ("min_free_disk = -1\n", "expected a whole number"),
+        ("catalog = \"one.toml\"\n", "invalid type: a text, expected a list: [\"...\"]"),
         ("drain_seconds = 0\n", "setting drain_seconds: is not between 1 and 3600"),
         ("drain_seconds = -1\n", "line 1"),
         ("store = \"mysql://db\"\n", "setting store: a store is sqlite:PATH or postgres://"),
@@ -154,12 +157,15 @@ fn a_wrong_configuration_file_is_refused() {
 fn a_wrong_value_is_refused_by_the_name_of_its_setting() {
     let store = TestStore::new(Kind::Sqlite);
     let cases = [
-        ("listen", "nonsense", "setting listen: \"nonsense\" is not an address such as 127.0.0.1:50051"),
+        ("listen", "nonsense", "setting listen: \"nonsense\" is not an address: an IP address and a port"),
+        ("listen", "localhost:7610", "such as 127.0.0.1:50051, not the name of a host"),
         ("admin-listen", "127.0.0.1", "setting admin_listen: \"127.0.0.1\" is not an address"),
         ("store", "chancery.db", "setting store: a store is sqlite:PATH"),
         ("store", "sqlite::memory:", "setting store: sqlite: needs the path of a file"),
         ("drain-seconds", "3601", "setting drain_seconds: is not between 1 and 3600"),
-        ("drain-seconds", "soon", "--drain-seconds"),
+        ("drain-seconds", "1m", "tip: seconds, a whole number such as 20\n"),
+        ("min-free-disk", "256MiB", "tip: bytes, a whole number such as 268435456\n"),
+        ("events-per-second", "many", "tip: events, a whole number\n"),
         ("log-level", "a=b=c", "setting log_level: "),
         // A mistyped level would otherwise be a filter for a module of that name, and the log empty.
         ("log-level", "inof", "setting log_level: "),
@@ -169,7 +175,7 @@ fn a_wrong_value_is_refused_by_the_name_of_its_setting() {
         ("bytes-per-second", "4k", "--bytes-per-second"),
         ("min-free-disk", "1125899906842625", "setting min_free_disk: is more than 1125899906842624"),
         ("min-free-disk", "-1", "--min-free-disk"),
-        ("require-sync-replica", "yep", "--require-sync-replica"),
+        ("require-sync-replica", "yep", "tip: true or false\n"),
         ("require-sync-replica", "true", "setting require_sync_replica: a SQLite store has no replica"),
         ("otlp-endpoint", "collector:4317", "setting otlp_endpoint: \"collector:4317\" is not a URL such as"),
         (
@@ -187,12 +193,40 @@ fn a_wrong_value_is_refused_by_the_name_of_its_setting() {
         let ran = run(serve(&store).arg(format!("{flag}={value}")), "");
         assert!(ran.code == 2 && ran.err.contains(reason), "{flag} {value}: {ran:?}");
         let variable = format!("CHANCERY_{}", setting.to_uppercase().replace('-', "_"));
-        let ran = run(serve(&store).env(variable, value), "");
+        assert!(!ran.err.contains("variable"), "{ran:?}");
+        let ran = run(serve(&store).env(&variable, value), "");
         assert!(ran.code == 2 && ran.err.contains(reason), "{setting} from the environment: {ran:?}");
+        assert!(ran.err.contains(&format!("(variable {variable})")), "{ran:?}");
     }
     let made: Vec<_> =
         fs::read_dir(store.folder.path()).expect("a folder").flatten().map(|it| it.file_name()).collect();
     assert!(!made.contains(&"sqlite::memory:".into()), "{made:?}");
+}
+
+/// A value is blamed on what it came from, also of a client; a flag that is given hides its variable.
+#[test]
+fn a_wrong_value_of_a_variable_is_not_blamed_on_a_flag() {
+    let cases: [(&[&str], &str, &str, &str); 5] = [
+        (
+            &["config", "check"],
+            "CHANCERY_INSECURE",
+            "banana",
+            "'--insecure[=<BOOL>] (variable CHANCERY_INSECURE)'",
+        ),
+        (&["query"], "CHANCERY_SERVER", "localhost:1", "'--server <URL> (variable CHANCERY_SERVER)'"),
+        (&["producers", "list"], "CHANCERY_SERVER", "grpc://localhost", "(variable CHANCERY_SERVER)"),
+        (&["health"], "CHANCERY_ADMIN", "127.0.0.1:9", "'--admin <URL> (variable CHANCERY_ADMIN)'"),
+        (
+            &["health", "--admin", "x"],
+            "CHANCERY_ADMIN",
+            "y",
+            "invalid value 'x' for '--admin <URL>': an admin URL",
+        ),
+    ];
+    for (command, variable, value, said) in cases {
+        let ran = run(chancery().args(command).env(variable, value), "");
+        assert!(ran.code == 2 && ran.err.contains(said) && ran.out.is_empty(), "{command:?}: {ran:?}");
+    }
 }
 
 #[test]
@@ -201,15 +235,17 @@ fn a_port_in_use_is_named() {
     let other = TestStore::new(Kind::Sqlite);
     let running = Server::start(&store);
     let cases = [
-        (running.address.clone(), "127.0.0.1:0".to_owned(), running.address.clone()),
-        ("127.0.0.1:0".to_owned(), running.admin.clone(), running.admin.clone()),
+        ("listen", running.address.clone(), "127.0.0.1:0".to_owned(), running.address.clone()),
+        ("admin_listen", "127.0.0.1:0".to_owned(), running.admin.clone(), running.admin.clone()),
     ];
-    for (listen, admin, taken) in cases {
+    for (setting, listen, admin, taken) in cases {
         let flags = ["--listen", &listen, "--admin-listen", &admin, "--store", &other.url];
         let ran = run(serve(&other).args(flags), "");
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(
-            ran.err.contains(&format!("chancery: cannot listen on {taken}: Address already in use")),
+            ran.err.contains(&format!("cannot listen on {taken}: Address already in use"))
+                && ran.err.contains(&format!("chancery: setting {setting}: "))
+                && ran.err.contains(&format!("(flag --{})", setting.replace('_', "-"))),
             "{ran:?}"
         );
     }

@@ -63,5 +63,6 @@ fn a_faulty_expression_is_told_with_its_place() {
     for command in ["query", "count"] {
         let ran = run(&mut server.cli(&[command, "--where", "code = 20018 AND colour = red"]), "");
         assert!(ran.code == 1 && ran.err.contains("where") && ran.err.contains("17"), "{ran:?}");
+        assert_eq!(ran.err.matches("at byte").count(), 1, "told once: {ran:?}");
     }
 }

@@ -54,6 +54,16 @@ impl Authority {
         self.issuer.pem()
     }
 
+    /// Its own certificate with its key, for a server of these names that has no other.
+    pub fn serving_itself(names: &[&str]) -> Issued {
+        let mut params = params("Test Authority", NOW);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.subject_alt_names = alternatives(names);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Issued { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
     /// A certificate for a server with these names and addresses.
     pub fn server(&self, names: &[&str]) -> Issued {
         self.server_lasting(names, NOW)
@@ -63,13 +73,7 @@ impl Authority {
     pub fn server_lasting(&self, names: &[&str], span: Span) -> Issued {
         let mut params = params("server", span);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.subject_alt_names = names
-            .iter()
-            .map(|name| match name.parse() {
-                Ok(address) => SanType::IpAddress(address),
-                Err(_) => SanType::DnsName((*name).try_into().expect("ASCII")),
-            })
-            .collect();
+        params.subject_alt_names = alternatives(names);
         self.issue(params)
     }
 
@@ -126,6 +130,14 @@ pub fn write(path: &Path, text: &str) {
         .expect("a file");
     file.write_all(text.as_bytes()).expect("written");
     fs::rename(&new, path).expect("renamed");
+}
+
+fn alternatives(names: &[&str]) -> Vec<SanType> {
+    let alternative = |name: &&str| match name.parse() {
+        Ok(address) => SanType::IpAddress(address),
+        Err(_) => SanType::DnsName((*name).try_into().expect("ASCII")),
+    };
+    names.iter().map(alternative).collect()
 }
 
 fn params(name: &str, (from, to): Span) -> CertificateParams {

@@ -73,6 +73,13 @@ fn the_command_line_says_why_it_cannot_connect() {
     let flags = ["--tls-certificate", super::path(&of_another), "--tls-key", super::path(&its_key)];
     let named = crate::harness::server::Server::start_with(&named_store, &flags);
     let by_name = format!("https://{}", named.address);
+    let itself_store = TestStore::new(KINDS[0]);
+    let (itself, its_key) =
+        Authority::serving_itself(&["127.0.0.1"]).write(itself_store.folder.path(), "server");
+    let itself = super::path(&itself);
+    let flags = ["--tls-certificate", itself, "--tls-key", super::path(&its_key)];
+    let serving_itself = crate::harness::server::Server::start_with(&itself_store, &flags);
+    let by_itself = format!("https://{}", serving_itself.address);
     let other = store.folder.path().join("other.crt");
     std::fs::write(&other, Authority::new().pem()).expect("a file");
     let nothing = store.folder.path().join("nothing.crt");
@@ -87,11 +94,12 @@ fn the_command_line_says_why_it_cannot_connect() {
     let to_tls = format!("http://{}", server.address);
     let (other, nothing, open) = (super::path(&other), super::path(&nothing), super::path(&open));
     let (certificate, key, ca) = (super::path(&certificate), super::path(&key), super::path(&site.client_ca));
-    let cases: [(i32, &str, &[&str]); 11] = [
+    let cases: [(i32, &str, &[&str]); 12] = [
         (4, "not trusted here (--ca)", &["--server", &https, "--ca", other]),
         (4, "is for another name", &["--server", &by_name, "--ca", ca]),
         (4, "the answer is no TLS", &["--server", &to_plain, "--ca", ca]),
-        (4, "", &["--server", &to_tls]),
+        (4, "a server with TLS is reached by https:// with --ca", &["--server", &to_tls]),
+        (4, "own certificate is one of an authority (CA:TRUE)", &["--server", &by_itself, "--ca", itself]),
         (2, "--ca", &["--server", &https, "--ca", "/no/such/file"]),
         (2, "has no certificate in PEM", &["--server", &https, "--ca", nothing]),
         (2, "--certificate needs its --certificate-key", &["--server", &https, "--certificate", certificate]),
