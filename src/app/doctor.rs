@@ -2,6 +2,7 @@
 //! nothing: a temporary file in the folder of a SQLite database is all that it writes, and removes.
 mod files;
 mod machine;
+mod ports;
 
 use std::io::{self, Write};
 
@@ -62,7 +63,7 @@ async fn examine(config: ServeConfig) -> Vec<Finding> {
     findings.push(files::catalog(&config));
     findings.extend(files::certificates(&config, only, clock.now_micros().div_euclid(1_000_000)));
     findings.extend(files::signing(&config));
-    findings.extend(machine::ports(&config).await);
+    findings.extend(ports::ports(&config).await);
     findings.push(machine::open_files(&config));
     findings
 }

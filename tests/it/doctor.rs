@@ -2,6 +2,7 @@
 //! nothing is changed.
 use std::{
     collections::BTreeMap,
+    net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
@@ -98,7 +99,9 @@ fn a_good_server_is_found_good_whether_it_runs_or_not_and_nothing_is_changed() {
         let ran = run(command.args(["--admin-listen", &server.admin]).args(&flags), "");
         let found = findings(&ran);
         assert_eq!(ran.code, 0, "{}", ran.out);
-        assert!(found["gRPC port"].1.contains("answers"), "{}", ran.out);
+        for port in ["gRPC port", "admin port"] {
+            assert!(found[port].1.contains("a Chancery answers there"), "{}", ran.out);
+        }
         assert_eq!(found["schema"].0, "ok", "{}", ran.out);
     }
 }
@@ -126,13 +129,21 @@ fn what_is_bad_is_named_with_what_to_do() {
     let (server, _) =
         postgres::database().rsplit_once('/').map(|(server, _)| (server.to_owned(), ())).expect("a URL");
     let sqlite = store.url.as_str();
-    let cases: [(&str, &[&str], &str, &str); 9] = [
+    let (authority, its_key) = Authority::serving_itself(&["localhost"]).write(folder, "authority");
+    let [authority, its_key] = [&authority, &its_key].map(|path| path.to_str().expect("UTF-8"));
+    let cases: [(&str, &[&str], &str, &str); 10] = [
         ("postgres://ann:hunter2@127.0.0.1:9/audit", &[], "store", "Connection refused"),
         (&format!("{server}/no_such_database"), &[], "store", "does not exist"),
         (&postgres::database(), &[], "schema", "chancery migrate"),
         (&garbage, &[], "store", "no database"),
         (sqlite, &["--min-free-disk", "1125899906842624"], "disk", "make room"),
         (sqlite, &["--tls-certificate", certificate, "--tls-key", other], "certificate", "is not the key"),
+        (
+            sqlite,
+            &["--tls-certificate", authority, "--tls-key", its_key],
+            "chain",
+            "one of an authority (CA:TRUE)",
+        ),
         (sqlite, &["--access", &access], "access", "unknown field"),
         (sqlite, &["--catalog", &catalog], "catalog", "catalog.toml"),
         (sqlite, &["--signing-key-file", key, "--signer-state", open], "signer state", "chmod 700"),
@@ -154,6 +165,55 @@ fn what_is_bad_is_named_with_what_to_do() {
             plain.out
         );
     }
+}
+
+/// Whoever takes a connection is not for that the server: not a program that says nothing, and not the other port.
+#[test]
+fn a_port_that_another_program_has_is_bad() {
+    let store = TestStore::new(Kind::Sqlite);
+    let [other, third] = [(); 2].map(|()| TestStore::new(Kind::Sqlite));
+    let server = Server::start(&other);
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent = silent.local_addr().expect("an address").to_string();
+    let authority = Authority::new();
+    let (certificate, key) = authority.server(&["localhost"]).write(store.folder.path(), "server");
+    let [certificate, key] = [&certificate, &key].map(|path| path.to_str().expect("UTF-8"));
+    let tls = ["--tls-certificate", certificate, "--tls-key", key];
+    let secured = secured(&third, &authority);
+    let cases: [(&str, &str, &[&str], &str); 4] = [
+        (&silent, &silent, &[], "does not answer another program has it: end that, or change"),
+        (&server.admin, &server.address, &[], "is no Chancery with these settings"),
+        // Without TLS, and with the certificate of another.
+        (&server.address, &server.address, &tls, "is no Chancery with these settings"),
+        (&secured.address, &server.address, &tls, "is no Chancery with these settings"),
+    ];
+    for (listen, admin, flags, said) in cases {
+        let mut command = chancery();
+        command.args([
+            "doctor",
+            "--json",
+            "--store",
+            &store.url,
+            "--listen",
+            listen,
+            "--admin-listen",
+            admin,
+        ]);
+        let ran = run(command.args(flags), "");
+        let found = findings(&ran);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        for (port, setting) in [("gRPC port", "change listen"), ("admin port", "change admin_listen")] {
+            let (standing, text) = &found[port];
+            assert!(standing == "FAIL" && text.contains(said) && text.ends_with(setting), "{port}: {text}");
+        }
+    }
+}
+
+/// A server with a certificate of its own.
+fn secured(store: &TestStore, authority: &Authority) -> Server {
+    let (certificate, key) = authority.server(&["localhost"]).write(store.folder.path(), "other");
+    let [certificate, key] = [&certificate, &key].map(|path| path.to_str().expect("UTF-8"));
+    Server::start_with(store, &["--tls-certificate", certificate, "--tls-key", key])
 }
 
 #[test]
@@ -241,6 +301,16 @@ fn health_asks_where_the_server_of_its_surroundings_listens() {
         let ran = health(&listen);
         assert_eq!((ran.code, ran.out.as_str()), (0, "ok\n"), "{listen}: {ran:?}");
     }
+    let asked = |admin: &str| run(chancery().args(["health", "--admin", admin]), "");
+    for (admin, said) in [
+        ("http://127.0.0.1:9", "chancery: cannot reach http://127.0.0.1:9/livez: Connection refused"),
+        (&server.url(), "the answer is not that of an admin port; gRPC has another one"),
+    ] {
+        let ran = asked(admin);
+        assert!(ran.code == 1 && ran.err.contains(said) && ran.out.is_empty(), "{admin}: {ran:?}");
+    }
+    let ran = asked(&server.admin);
+    assert!(ran.code == 2 && ran.err.contains("an admin URL begins with http://"), "{ran:?}");
     let ran = health("localhost");
     assert!(ran.code == 2 && ran.err.contains("CHANCERY_ADMIN_LISTEN"), "{ran:?}");
 }

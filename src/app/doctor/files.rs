@@ -68,7 +68,7 @@ pub(super) fn certificates(config: &ServeConfig, only: bool, now: i64) -> Vec<Fi
             false => Finding::good("certificate", "none: gRPC is served to this machine only"),
         }];
     };
-    let Examined { expiry, chain } = match tls::examine(settings, only, now) {
+    let Examined { expiry, gap, authority } = match tls::examine(settings, only, now) {
         Ok(examined) => examined,
         Err(fault) => {
             let remedy = "correct the file: `chancery serve` would not start";
@@ -77,9 +77,18 @@ pub(super) fn certificates(config: &ServeConfig, only: bool, now: i64) -> Vec<Fi
     };
     let mut found =
         vec![expires("certificate", &settings.certificate.display().to_string(), expiry.server, now)];
-    if let Some(wrong) = chain {
-        let remedy = "put the certificates between it and its authority behind it, in order";
-        found.push(Finding::doubtful("chain", wrong, remedy));
+    if authority {
+        found.push(Finding::bad(
+            "chain",
+            "the server's own certificate is one of an authority (CA:TRUE), which many clients refuse, and those of chancery",
+            "have one issued that is none (docs/tls.md)",
+        ));
+    } else if gap {
+        found.push(Finding::doubtful(
+            "chain",
+            "a certificate is not followed by that of its issuer: clients cannot build the chain",
+            "put the certificates between it and its authority behind it, in order",
+        ));
     }
     if let Some((path, at)) = settings.client_ca.as_ref().zip(expiry.client_ca) {
         found.push(expires("client CA", &path.display().to_string(), at, now));

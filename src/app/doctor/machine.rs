@@ -1,14 +1,12 @@
-//! The machine below a server: its disk, its ports, how many files it may open.
+//! The machine below a server: its disk, how many files it may open.
 use std::{
     fs::File,
     io::{self, Write as _},
-    net::{SocketAddr, TcpListener},
     path::Path,
     time::Duration,
 };
 
 use rustix::process::{Resource, getrlimit};
-use tokio::{net::TcpStream, time::timeout};
 
 use super::super::{
     connections::OTHER_FILES,
@@ -19,8 +17,6 @@ use crate::{config::ServeConfig, store::Finding};
 /// Writes that are measured, each of a page of the database.
 const WRITES: usize = 20;
 const PAGE: usize = 8192;
-/// How long a server that has a port may take to take a connection.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// Watermarks that are enough for some time.
 const AMPLE: u64 = 4;
 
@@ -80,38 +76,6 @@ fn measured(folder: &Path) -> io::Result<Vec<Duration>> {
         took.push(began.elapsed());
     }
     Ok(took)
-}
-
-/// Whether the ports are free, or a server has them.
-pub(super) async fn ports(config: &ServeConfig) -> Vec<Finding> {
-    let mut found = Vec::new();
-    for (check, address) in [("gRPC port", config.listen), ("admin port", config.admin_listen)] {
-        found.push(port(check, address).await);
-    }
-    found
-}
-
-async fn port(check: &'static str, address: SocketAddr) -> Finding {
-    match TcpListener::bind(address) {
-        Ok(_) => Finding::good(check, format!("{address} is free")),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            // A server that runs with these settings, perhaps.
-            let answers = timeout(PATIENCE, TcpStream::connect(address)).await;
-            match answers {
-                Ok(Ok(_)) => Finding::good(check, format!("{address} is taken, and whoever has it answers")),
-                _ => Finding::bad(
-                    check,
-                    format!("{address} is taken, and nobody answers there"),
-                    "end who has it, or set another address",
-                ),
-            }
-        }
-        Err(error) => Finding::bad(
-            check,
-            format!("{address}: {error}"),
-            "set an address of this machine, and a port that its user may take",
-        ),
-    }
 }
 
 /// The limit of open files, as far as the server can raise it.

@@ -10,8 +10,10 @@ use super::{
 #[derive(Debug)]
 pub struct Examined {
     pub expiry: Expiry,
-    /// What is wrong with the chain. A client has the authority's own certificate, and those in between from the server.
-    pub chain: Option<&'static str>,
+    /// Whether the chain has a gap. A client has the authority's own certificate, and those in between from the server.
+    pub gap: bool,
+    /// Whether the server's own certificate is one of an authority, which rustls refuses, and so does the command line.
+    pub authority: bool,
 }
 
 /// Reads the files as a start does, at a time in seconds since 1970.
@@ -23,18 +25,9 @@ pub fn examine(settings: &Settings, required: bool, now: i64) -> Result<Examined
     let expiry = contents.load(settings, required, now)?.expiry;
     let chain = certificates(contents.certificate()).unwrap_or_default();
     let read: Vec<_> = chain.iter().filter_map(|der| X509Certificate::from_der(der).ok()).collect();
-    let chain = read.windows(2).any(|pair| pair[0].1.issuer() != pair[1].1.subject());
-    let own = read.first().is_some_and(|(_, leaf)| leaf.is_ca());
     Ok(Examined {
         expiry,
-        chain: match (chain, own) {
-            (true, _) => {
-                Some("a certificate is not followed by that of its issuer: clients cannot build the chain")
-            }
-            (_, true) => {
-                Some("the server's own certificate is one of an authority, which many clients refuse")
-            }
-            (false, false) => None,
-        },
+        gap: read.windows(2).any(|pair| pair[0].1.issuer() != pair[1].1.subject()),
+        authority: read.first().is_some_and(|(_, leaf)| leaf.is_ca()),
     })
 }

@@ -5,6 +5,7 @@
 //! which makes one and reloads it, and the listener.
 mod examine;
 mod load;
+mod shown;
 mod watch;
 
 use std::{
@@ -18,6 +19,7 @@ use std::{
 pub use examine::{Examined, examine};
 use load::{Contents, Loaded};
 pub use load::{Fault, day};
+pub use shown::is_shown;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::{
