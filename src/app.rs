@@ -1,6 +1,7 @@
 //! The composition root: the only file that sees everything. Starts a server in order (settings,
 //! catalog, store, listeners), keeps its health, and ends it in order.
 mod beats;
+mod behind;
 mod callers;
 pub mod ceiling;
 mod check;
@@ -13,6 +14,7 @@ mod partition;
 mod port;
 mod process;
 mod replica;
+mod running;
 mod sequencers;
 mod signals;
 mod signing;
@@ -20,24 +22,23 @@ mod starting;
 mod telling;
 mod witness;
 
+use behind::Behind;
 pub use check::check;
 use connections::{bound, listen};
 use disk::Disk;
 pub use doctor::doctor;
 pub use partition::partition;
 use port::Port;
+use running::Running;
 use sequencers::Sequencers;
 use starting::{Started, open};
 pub use witness::witness;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use signals::{Signal, Signals};
+use signals::Signals;
 use telling::Telling;
-use tokio::{
-    sync::Mutex,
-    time::{Instant, sleep, sleep_until, timeout},
-};
+use tokio::{sync::Mutex, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::server::HealthReporter;
 
@@ -53,10 +54,7 @@ use crate::{
     proof::{recent::Recent, tiles::Tiler},
     query::{Engine, live::Live, token::Tokens},
     retention::Keeper,
-    server::{
-        self, ServeError,
-        checks::{Check, Readiness},
-    },
+    server::{self, ServeError},
     store::{self, StoreError, StoreUrl},
     telemetry::Metrics,
 };
@@ -167,7 +165,7 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
     let jwt = callers::jwt(config.jwt.clone()).await?;
     let mut stop = Signals::new().map_err(AppError::Signal)?;
     let port = Port::open(config.admin_listen, &metrics)?;
-    let (store, reload) = match starting::store(&config.store, &port.readiness, &mut stop).await? {
+    let (store, mut reload) = match starting::store(&config.store, &port.readiness, &mut stop).await? {
         Started::With { store, reload } => (figures::measured(store, &config.store, &metrics), reload),
         Started::Ended => {
             port.close().await;
@@ -176,14 +174,22 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
         }
     };
     let failed = |error| AppError::Store(config.store.clone(), error);
-    if config.require_sync_replica {
-        replica::require(&store, &metrics).await;
-    }
-    partition::ensure(store.as_ref(), &config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    // The stored key wins, so every replica and every restart has the same.
-    let proposed = [*clock.new_id().as_bytes(), *uuid::Uuid::from_u128(random()).as_bytes()].concat();
-    let key = store.shared_value("resume_token_key", &proposed).await.map_err(failed)?;
+    let preparing = async {
+        if config.require_sync_replica {
+            replica::require(&store, &metrics).await;
+        }
+        partition::ensure(store.as_ref(), &config).await?;
+        // The stored key wins, so every replica and every restart has the same.
+        let proposed = [*clock.new_id().as_bytes(), *uuid::Uuid::from_u128(random()).as_bytes()].concat();
+        store.shared_value("resume_token_key", &proposed).await.map_err(failed)
+    };
+    let Some(key) = starting::unless_ended(preparing, &mut stop, &mut reload).await else {
+        port.close().await;
+        tracing::info!("ended before the store could be used");
+        return Ok(());
+    };
+    let key = key?;
 
     let listening =
         connections::open(&config.connections, callers::certificates_only(&access, jwt.as_ref()), &metrics)?;
@@ -211,7 +217,7 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
     let tails = Arc::default();
     figures::begin(&metrics, &config, clock.as_ref(), &sequencers, &store, &ingest, &tails);
     let drain = CancellationToken::new();
-    let (readers, calls) = (TaskTracker::new(), TaskTracker::new());
+    let readers = TaskTracker::new();
     let audit = Arc::new(Audit {
         catalog: Arc::clone(&catalog),
         ingest: Arc::clone(&ingest),
@@ -235,8 +241,8 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
         clock,
         metrics: Arc::clone(&metrics),
         drain: drain.clone(),
-        readers: readers.clone(),
-        calls: calls.clone(),
+        readers,
+        calls: TaskTracker::new(),
     });
 
     let tiler = Arc::new(Tiler::new(Arc::clone(&store), recent));
@@ -247,38 +253,34 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
         clock: Arc::new(SystemClock),
     };
     let signing = signing::open(config.signing, around)?;
-
-    let following = tokio::spawn(live.watch());
-    let noticing = tokio::spawn(ingest::silence::watch(Arc::clone(&store), Arc::clone(&metrics)));
-
-    let refreshing = figures::refresh(Arc::clone(&store), Arc::clone(&metrics));
-
-    let behind_stop = CancellationToken::new();
-    let indexer = Indexer::new(Arc::clone(&store), Arc::clone(&metrics), index::Shape::DEFAULT);
-    let indexing = tokio::spawn(indexer.run(behind_stop.clone()));
-
-    let tiling = tokio::spawn(tiler.run(behind_stop.clone()));
-
+    let halted = signing.halted();
     let keeper = Arc::new(Keeper {
         store: Arc::clone(&store),
         ingest: Arc::clone(&ingest),
         catalog: Arc::clone(&catalog),
         clock: Arc::new(SystemClock),
         metrics: Arc::clone(&metrics),
-        policies: config.retention.clone(),
+        policies: config.retention,
         seen: Mutex::default(),
     });
-    let kept = tokio::spawn(Arc::clone(&keeper).run(behind_stop.clone()));
+    let indexer = Indexer::new(Arc::clone(&store), Arc::clone(&metrics), index::Shape::DEFAULT);
+    let behind = Behind::start(tiler, indexer, Arc::clone(&keeper));
+    let following = tokio::spawn(live.watch()).abort_handle();
+    let mut watching = vec![
+        tokio::spawn(ingest::silence::watch(Arc::clone(&store), Arc::new(SystemClock), Arc::clone(&metrics)))
+            .abort_handle(),
+        figures::refresh(Arc::clone(&store), Arc::clone(&metrics)).abort_handle(),
+    ];
 
     let disk =
         Disk::of(&config.store, config.min_free_disk, &store, &ingest, &port.readiness, &metrics).await;
-    let disk = disk.map(|disk| tokio::spawn(disk.watch()));
-    let halted = signing.halted();
+    watching.extend(disk.map(|disk| tokio::spawn(disk.watch()).abort_handle()));
     starting::done(&port.readiness);
     let health = HealthReporter::new();
     health::report(&health, &port.readiness.borrow().clone(), &halted).await;
-    let mirroring = tokio::spawn(health::mirror(health.clone(), port.readiness.clone(), halted.clone()));
-    let watching = tokio::spawn(health::watch(Arc::clone(&store), port.readiness.clone()));
+    let mirror = health::mirror(health.clone(), port.readiness.clone(), halted.clone());
+    watching.push(tokio::spawn(mirror).abort_handle());
+    watching.push(tokio::spawn(health::watch(store, port.readiness.clone())).abort_handle());
     tracing::info!(
         grpc = %address,
         admin = %port.address,
@@ -289,91 +291,25 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
     );
     let signing = signing.start();
     let tls = listening.tls.clone();
-    let certificates = tls.clone().map(|tls| tokio::spawn(tls.watch()));
-    let mut serving = tokio::spawn(server::serve_grpc(
+    watching.extend(tls.clone().map(|tls| tokio::spawn(tls.watch()).abort_handle()));
+    let serving = tokio::spawn(server::serve_grpc(
         grpc,
         listening,
         Arc::clone(&audit),
         CatalogRpc { catalog },
         keeper,
         health.clone(),
-        drain.clone(),
+        drain,
     ));
-
-    let reread = async || {
-        tracing::info!("SIGHUP: reading files again");
-        callers::reload(&config.access, &audit);
-        let only = callers::certificates_only(&audit.authenticator.current(), audit.authenticator.jwt());
-        connections::reload(tls.clone(), only, &audit.journal).await;
-    };
+    let access = config.access;
+    let mut running =
+        Running { port, audit, access, tls, health, halted, behind, signing, watching, following, serving };
     if reload {
-        reread().await;
+        running.reload().await;
     }
-    loop {
-        tokio::select! {
-            ended = &mut serving => {
-                // It ends by itself when it cannot even begin.
-                journal.abandon();
-                return ended.unwrap_or(Ok(())).map_err(AppError::from);
-            }
-            signal = stop.next() => match signal {
-                Signal::End => break,
-                Signal::Reload => reread().await,
-            },
-        }
-    }
-    tracing::info!("draining");
+    running.serve(&mut stop).await?;
     let until = Instant::now() + config.drain;
-    if let Some(certificates) = certificates {
-        certificates.abort();
-    }
-    watching.abort();
-    if let Some(disk) = disk {
-        disk.abort();
-        // What is kept free is for the last entries of the self-audit, too.
-        ingest.room.spend();
-    }
-    mirroring.abort();
-    noticing.abort();
-    refreshing.abort();
-    behind_stop.cancel();
-    let away = "the server is going away; another one answers".to_owned();
-    Readiness::tell(&port.readiness, Check::Drain, Some(away));
-    health::report(&health, &port.readiness.borrow().clone(), &halted).await;
-    let drained = async {
-        sleep(NOTICE).await;
-        drain.cancel();
-        // Calls first: they wait for the sequencers, which therefore still run.
-        calls.close();
-        calls.wait().await;
-        // Queries are told; a client that does not read is cut off with the connection, which it
-        // cannot mistake for the end of its query.
-        readers.close();
-        let _ = timeout(FAREWELL, readers.wait()).await;
-        // Now nobody has anything to tell of any more.
-        journal.drain().await;
-        ingest.drain().await;
-        // It ends after the step that it is at; a step that is cut off has not been.
-        let _ = timeout(FAREWELL, indexing).await;
-        let _ = timeout(FAREWELL, kept).await;
-        signing.end().await;
-        let _ = timeout(FAREWELL, tiling).await;
-        following.abort();
-        // Connections end by themselves, but for streams that never do, such as a health watch.
-        let _ = timeout(FAREWELL, serving).await;
-        store.close().await;
-        port.close().await;
-    };
-    let drained = tokio::select! {
-        () = drained => true,
-        () = sleep_until(until) => false,
-        () = stop.end() => false,
-    };
-    journal.abandon();
-    if !drained {
-        return Err(AppError::NotDrained);
-    }
-    tracing::info!("drained");
+    running.drain(until, &mut stop).await?;
     tokio::select! {
         () = telling.finish(until.saturating_duration_since(Instant::now())) => {}
         () = stop.end() => {}

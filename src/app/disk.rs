@@ -142,13 +142,11 @@ impl Disk {
                 return;
             }
         };
-        // A store that does not answer is told of elsewhere; what it has to spare is not needed above the watermark.
-        let reusable = match free >= self.least.saturating_add(self.least / BACK) {
-            true => 0,
-            false => self.store.reusable_bytes().await.unwrap_or_default(),
-        };
+        // A store that does not answer is told of elsewhere.
+        let found = Found { free, reusable: self.store.reusable_bytes().await.unwrap_or_default() };
         self.metrics.storage.free_bytes.set(free);
-        self.found(Found { free, reusable });
+        self.metrics.storage.room_bytes.set(found.room());
+        self.found(found);
     }
 
     fn found(&mut self, found: Found) {

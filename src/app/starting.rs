@@ -59,13 +59,10 @@ pub(super) async fn store(
     let mut reload = false;
     if matches!(url, StoreUrl::Sqlite(_)) {
         // Columns that a new version fills may take a while; what has been filled by then stays.
-        let mut opening = pin!(open(url));
-        loop {
-            tokio::select! {
-                opened = &mut opening => return Ok(Started::With { store: opened?, reload }),
-                ended = is_end(signals, &mut reload) => if ended { return Ok(Started::Ended) },
-            }
-        }
+        return match unless_ended(open(url), signals, &mut reload).await {
+            Some(opened) => Ok(Started::With { store: opened?, reload }),
+            None => Ok(Started::Ended),
+        };
     }
     let mut connected = None;
     let mut told: Option<Instant> = None;
@@ -98,6 +95,21 @@ pub(super) async fn store(
         tokio::select! {
             () = sleep(PAUSE) => {}
             ended = is_end(signals, &mut reload) => if ended { return Ok(Started::Ended) },
+        }
+    }
+}
+
+/// Does this unless the process is to end first; then nothing.
+pub(super) async fn unless_ended<T>(
+    work: impl Future<Output = T>,
+    signals: &mut Signals,
+    reload: &mut bool,
+) -> Option<T> {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return Some(done),
+            ended = is_end(signals, reload) => if ended { return None },
         }
     }
 }

@@ -70,6 +70,11 @@ pub fn of(path: &str) -> Option<(&'static str, Rule)> {
     RULES.binary_search_by(|(known, _)| (*known).cmp(path)).ok().map(|at| (&RULES[at].0[1..], RULES[at].1))
 }
 
+/// Whether a method with this rule only reads: another server answers it as well.
+pub fn only_reads(rule: Rule) -> bool {
+    rule != PRODUCER && rule != ADMIN
+}
+
 /// Roles that a caller may have one of to see proofs of a log.
 pub const PROOF_ROLES: &[Role] = &[Role::Auditor, Role::Reader];
 /// The same of what is known of a producer that it is itself.

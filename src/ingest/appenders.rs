@@ -94,7 +94,11 @@ impl Appenders {
         let idle = self.idle().pop();
         let appender = match idle {
             Some(idle) => idle.appender,
-            None => self.store.appender().await?,
+            // Whatever it is that refuses a connection, it does not refuse the events.
+            None => self.store.appender().await.map_err(|error| match error {
+                StoreError::Broken(source) => StoreError::Unavailable(source),
+                error => error,
+            })?,
         };
         Ok(Lease { appender, owner: Arc::clone(self), turn })
     }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 use crate::{
+    clock::Clock,
     store::Store,
     telemetry::{MOST_LABELS, Metrics},
 };
@@ -13,10 +14,13 @@ use crate::{
 /// late at most.
 const INTERVAL: Duration = Duration::from_secs(10);
 
+/// Who has been silent for longer than this is taken to be gone for good, and takes no label from others.
+const GONE: i64 = 14 * 86_400_000_000;
+
 /// Refreshes the metrics for ever, beginning at once.
-pub async fn watch(store: Arc<dyn Store>, metrics: Arc<Metrics>) {
+pub async fn watch(store: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) {
     loop {
-        match store.last_seen(MOST_LABELS).await {
+        match store.last_seen(MOST_LABELS, clock.now_micros() - GONE).await {
             Ok(found) => {
                 metrics.producers.known(found.producers);
                 for (producer, at) in found.times {

@@ -6,7 +6,8 @@
 //! 1. `calls`: outermost, so that a call without a place costs nothing more, and is measured all the same.
 //! 2. `trace`: what is done for a call, and who is refused, is in its span.
 //! 3. `gate`: nothing is done for nobody.
-//! 4. `intake`: before the services, because they see a message only when all of it is in memory.
+//! 4. `parting`: reads do not hold up the end of the server.
+//! 5. `intake`: before the services, because they see a message only when all of it is in memory.
 pub mod admin;
 mod calls;
 pub mod checks;
@@ -16,6 +17,7 @@ mod handover;
 mod intake;
 pub mod listener;
 mod measured;
+mod parting;
 mod tenure;
 pub mod tls;
 mod trace;
@@ -116,6 +118,7 @@ pub async fn serve_grpc(
             Arc::clone(&audit.journal),
             Arc::clone(&audit.metrics),
         ))
+        .layer(parting::PartingLayer { drain: stop.clone() })
         .layer(intake::IntakeLayer::new(Arc::clone(&audit.ingest), Arc::clone(&audit.metrics)));
     let routes = Routes::new(HealthServer::new(HealthService::from_health_reporter(health)))
         .add_service(

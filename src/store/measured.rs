@@ -159,7 +159,7 @@ measured! {
         discard(log: &LogName, rows: &[QuarantineKey], discard: &Discard) -> ();
         producers(page: &ProducerPage<'_>) -> Vec<ProducerRow>;
         producer(log: &LogName, producer: &Producer) -> Option<ProducerDetail>;
-        last_seen(most: u32) -> LastSeen;
+        last_seen(most: u32, since: i64) -> LastSeen;
         shared_value(name: &'static str, proposed: &[u8]) -> Vec<u8>;
         reusable_bytes() -> u64;
     }

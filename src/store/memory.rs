@@ -443,7 +443,7 @@ impl Store for MemoryStore {
         readers_only()
     }
 
-    async fn last_seen(&self, _most: u32) -> Result<LastSeen, StoreError> {
+    async fn last_seen(&self, _most: u32, _since: i64) -> Result<LastSeen, StoreError> {
         readers_only()
     }
 

@@ -310,8 +310,9 @@ pub trait Store: IndexReads + Trees + Retention + Erasures + Measures {
         log: &LogName,
         producer: &Producer,
     ) -> Result<Option<ProducerDetail>, StoreError>;
-    /// When producers were last seen, over all logs: those `most` that were known first.
-    async fn last_seen(&self, most: u32) -> Result<LastSeen, StoreError>;
+    /// When producers were last seen, over all logs: those `most` that were known first, of those seen `since` then
+    /// before all others.
+    async fn last_seen(&self, most: u32, since: i64) -> Result<LastSeen, StoreError>;
     /// The value of this name that all replicas share: the stored one, or `proposed` stored now.
     async fn shared_value(&self, name: &'static str, proposed: &[u8]) -> Result<Vec<u8>, StoreError>;
     /// Bytes that the database has to spare within what it takes of its disk. PostgreSQL does not tell: 0.

@@ -131,7 +131,7 @@ pub struct ProducerDetail {
 pub struct LastSeen {
     /// Number of all producers.
     pub producers: u64,
-    /// Names and times of those that were known first.
+    /// Names and times of those that were asked for.
     pub times: Vec<(String, i64)>,
 }
 

@@ -57,9 +57,12 @@ pub struct StorageMetrics {
     pub bytes: Told,
     /// Bytes that are free where it lies; of SQLite only.
     pub free_bytes: Told,
-    /// Bytes below which nothing is written; of SQLite only.
+    /// Bytes that can be written there; of SQLite only.
+    pub room_bytes: Told,
+    /// Room below which nothing is written; of SQLite only.
     pub min_free_bytes: Told,
-    /// Positions until the newest partition that there is of a log is full, of the log with fewest; of PostgreSQL only.
+    /// Positions until the newest partition that there is of a log is full, of the log with fewest among those whose
+    /// partitions are made well ahead; of PostgreSQL only.
     pub positions_left: Told,
     /// Version of the newest migration that the store has.
     pub schema: Told,
@@ -100,10 +103,15 @@ impl StorageMetrics {
             max: asked(plain, "db_client_connection_max", "Connections that may be open"),
             bytes: told(own, "storage_bytes", "Bytes that the store takes"),
             free_bytes: told(own, "storage_free_bytes", "Bytes that are free where the store lies"),
+            room_bytes: told(
+                own,
+                "storage_room_bytes",
+                "Bytes that can be written where the store lies, into its own pages too",
+            ),
             min_free_bytes: told(
                 own,
                 "storage_min_free_bytes",
-                "Free bytes below which nothing of callers is written",
+                "Room below which nothing of callers is written",
             ),
             positions_left: told(
                 own,

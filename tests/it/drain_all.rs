@@ -6,7 +6,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use chancery::proto::v1::{AppendResult, NewEvent, QueryRequest, TokenServerEvent, new_event::Family};
+use chancery::proto::v1::{
+    AppendResult, CountEventsRequest, NewEvent, QueryRequest, TokenServerEvent, new_event::Family,
+};
 use tokio::{task::JoinSet, time::sleep};
 use tonic::{Code, body::Body};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -21,6 +23,7 @@ use crate::harness::{
     server::Server,
     stalled::Stalled,
     stream::Stream,
+    until,
 };
 
 /// Holds what every append needs.
@@ -38,9 +41,7 @@ async fn locked(store: &TestStore) -> Database {
 
 /// Waits until the server has received this many events.
 async fn received(server: &Server, events: f64) {
-    while fates(&metrics(server).await).0 < events {
-        sleep(Duration::from_millis(10)).await;
-    }
+    until("received", async || fates(&metrics(server).await).0 >= events).await;
 }
 
 #[test]
@@ -164,6 +165,37 @@ fn a_full_queue_is_flushed() {
             assert_eq!(stored.len(), acked.len() + 1, "refused and stored");
         });
     }
+}
+
+/// Another server answers a read as well. (For SQLite, where nobody keeps readers waiting, see `src/server/parting.rs`.)
+#[test]
+fn a_slow_read_does_not_hold_up_the_end() {
+    let store = TestStore::new(Kind::Postgres);
+    let mut server = Server::start(&store);
+    block_on(async {
+        let mut audit = server.audit().await;
+        accept(&mut audit, atomic(vec![events::hold("before")])).await;
+        let mut other = Database::open(&store).await;
+        other.run("BEGIN").await;
+        other.run("LOCK TABLE events IN ACCESS EXCLUSIVE MODE").await;
+        let mut counting = audit.clone();
+        let request =
+            CountEventsRequest { group_by: vec!["code".to_owned()], ..CountEventsRequest::default() };
+        let count = tokio::spawn(async move { counting.count_events(request).await });
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let mut looking = Database::open(&store).await;
+        while looking.number(waits).await == 0 {
+            assert!(!count.is_finished(), "it waits for the lock");
+            sleep(Duration::from_millis(10)).await;
+        }
+        server.signal("TERM");
+        let refusal = Refusal::of(&count.await.expect("a call").expect_err("a server that ends"));
+        assert_eq!((refusal.code, refusal.reason.as_str()), (Code::Unavailable, "DRAINING"));
+        assert!(refusal.retry_after.is_some(), "{refusal:?}");
+        assert_eq!(server.wait(Duration::from_secs(10)).code(), Some(0), "{}", server.log());
+        other.run("ROLLBACK").await;
+    });
 }
 
 #[test]

@@ -6,7 +6,9 @@ use crate::harness::{
     calls::{accept, atomic, query},
     database::Database,
     events,
+    metrics::metrics,
     server::Server,
+    until,
 };
 
 const FIRST: u64 = (1 << 24) - 1;
@@ -69,5 +71,44 @@ fn a_log_far_ahead_does_not_hide_that_another_ones_partition_is_missing() {
         assert_eq!(accept(&mut audit, other("device-1")).await, [0]);
         // Nothing failed on the way: the same connection is still in use.
         assert_eq!(database.number(connection).await, first);
+    });
+}
+
+/// Whatever keeps the next one from being made is told of long before there is no room.
+#[test]
+fn a_partition_that_cannot_be_made_ahead_stops_nobody_while_there_is_room() {
+    let store = TestStore::new(Kind::Postgres);
+    block_on(async {
+        let mut database = Database::open(&store).await;
+        let head = (1 << 24) - 200_000;
+        database.pretend("main", head).await;
+        let server = Server::start(&store);
+        let mut audit = server.audit().await;
+        // The first one is made by another log.
+        let first = chancery::proto::v1::AppendRequest {
+            log: "other".to_owned(),
+            ..atomic(vec![events::hold("device-1")])
+        };
+        accept(&mut audit, first).await;
+        let mut other = Database::open(&store).await;
+        other.run("BEGIN").await;
+        other.run("LOCK TABLE events_shared IN SHARE UPDATE EXCLUSIVE MODE").await;
+        for at in 0..3 {
+            assert_eq!(accept(&mut audit, atomic(vec![events::hold("device-1")])).await, [head + at]);
+        }
+        let told = |text: &str| server.log().matches(text).count();
+        assert_eq!(told("no partition can be made ahead"), 1, "{}", server.log());
+        let metric = "chancery_partition_positions_left";
+        until("told by a metric", async || {
+            metrics(&server).await.get(metric).is_some_and(|left| *left < 200_001.0)
+        })
+        .await;
+        other.run("ROLLBACK").await;
+        until("made", async || {
+            accept(&mut audit.clone(), atomic(vec![events::hold("device-1")])).await;
+            let made = "SELECT count(*) FROM pg_inherits WHERE inhrelid = to_regclass('events_p1')";
+            Database::open(&store).await.number(made).await == 1
+        })
+        .await;
     });
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use tokio::time::sleep;
 
 use crate::harness::{
     Kind, TestStore, block_on,
@@ -15,6 +14,7 @@ use crate::harness::{
     pooler::Pooler,
     postgres::admin,
     server::{Server, chancery},
+    until,
 };
 
 /// Clients that ask at the same time, and how often each.
@@ -127,15 +127,11 @@ fn a_session_pooler_serves_until_it_pools_transactions() {
         pooler.restart("pool_mode = transaction\ndefault_pool_size = 40");
         let refusal = refuse(&mut audit, batch()).await;
         assert_eq!(refusal.reason, "STORE_UNAVAILABLE");
-        while server.admin_get("/readyz").await.0 != 503 {
-            sleep(Duration::from_millis(50)).await;
-        }
+        until("503", async || server.admin_get("/readyz").await.0 == 503).await;
         assert!(server.log().contains("transaction pooling"), "{}", server.log());
 
         pooler.restart(session);
-        while server.admin_get("/readyz").await.0 != 200 {
-            sleep(Duration::from_millis(50)).await;
-        }
+        until("200", async || server.admin_get("/readyz").await.0 == 200).await;
         accept(&mut audit, batch()).await;
         assert_eq!(everything(&mut audit, "").await.len(), 4);
     });

@@ -3,7 +3,8 @@ use crate::{
     documents::{blocks, shell},
     harness::{
         Kind, TestStore, block_on,
-        signing::{key, signing, sizes, until},
+        signing::{key, signing, sizes},
+        until,
     },
 };
 

@@ -12,7 +12,8 @@ use crate::harness::{
     database::Database,
     metrics::metrics,
     server::{Server, chancery},
-    signing::{checkpoint, file, grow, note, signing, sizes, state, until, verifier},
+    signing::{checkpoint, file, grow, note, signing, sizes, state, verifier},
+    until,
 };
 
 /// Ends every session of a database but one's own.

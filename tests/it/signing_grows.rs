@@ -5,7 +5,8 @@ use crate::harness::{
     KINDS, Kind, TestStore, block_on,
     metrics::metrics,
     server::Server,
-    signing::{checkpoint, grow, signing, sizes, state, until, verifier},
+    signing::{checkpoint, grow, signing, sizes, state, verifier},
+    until,
 };
 
 #[test]

@@ -16,7 +16,8 @@ use crate::harness::{
     database::Database,
     metrics::metrics,
     server::Server,
-    signing::{checkpoint, file, grow, signing, sizes, state, until, verifier},
+    signing::{checkpoint, file, grow, signing, sizes, state, verifier},
+    until,
 };
 
 async fn health(server: &Server, service: &str) -> ServingStatus {

@@ -17,7 +17,7 @@ use crate::harness::{
 };
 
 /// A server that has not got its store yet. Killed when dropped.
-struct Starting {
+pub struct Starting {
     child: Child,
     listen: String,
     admin: String,
@@ -30,7 +30,8 @@ fn free() -> String {
 }
 
 impl Starting {
-    fn on(url: &str) -> Self {
+    /// On a store.
+    pub fn on(url: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (listen, admin, log) = (free(), free(), folder.path().join("log"));
         let child = chancery()
@@ -41,7 +42,8 @@ impl Starting {
         Self { child: child.expect("the binary"), listen, admin, log, _folder: folder }
     }
 
-    fn health(&self, flags: &[&str]) -> (i32, String) {
+    /// What `chancery health` says of it, and its exit code.
+    pub fn health(&self, flags: &[&str]) -> (i32, String) {
         let ran =
             run(chancery().args(["health", "--admin", &format!("http://{}", self.admin)]).args(flags), "");
         (ran.code, ran.out)
@@ -65,7 +67,7 @@ impl Starting {
     }
 
     /// SIGTERM, and its exit code.
-    fn end(mut self) -> Option<i32> {
+    pub fn end(mut self) -> Option<i32> {
         Command::new("kill").arg(self.child.id().to_string()).status().expect("kill");
         let began = Instant::now();
         loop {

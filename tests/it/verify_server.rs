@@ -4,7 +4,8 @@ use crate::harness::{
     cli::{Ran, run},
     database::Database,
     server::Server,
-    signing::{checkpoint, grow, signing, until, verifier},
+    signing::{checkpoint, grow, signing, verifier},
+    until,
 };
 
 /// Two full tiles and a part of one.

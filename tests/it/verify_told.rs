@@ -15,7 +15,8 @@ use crate::harness::{
     database::Database,
     events,
     server::Server,
-    signing::{checkpoint, grow, note as stored_note, signing, until, verifier},
+    signing::{checkpoint, grow, note as stored_note, signing, verifier},
+    until,
 };
 
 fn consent(user: &str) -> NewEvent {

@@ -10,7 +10,8 @@ use tokio::net::TcpListener;
 use crate::harness::{
     KINDS, Kind, TestStore, block_on,
     metrics::metrics,
-    signing::{NAME, checkpoint, grow, key, note, signing, until, verifier},
+    signing::{NAME, checkpoint, grow, key, note, signing, verifier},
+    until,
     witness::{Log, Witness},
 };
 

@@ -35,10 +35,15 @@ use crate::{
 /// the middle would hold up a connection that other logs wait for.
 const LOCK_WAIT: &str = "1s";
 
+/// How long after partitions could not be made ahead it is tried again.
+const PARTITIONS_AGAIN: Duration = Duration::from_secs(10);
+
 /// A connection that writes.
 pub struct PostgresAppender {
     connection: PgConnection,
     partitioned: partitions::Made,
+    /// When some could not be made ahead.
+    partitions_tried: Option<Instant>,
     /// The database's number of the session, which stays the same.
     session: Option<i32>,
     replica: Arc<Replica>,
@@ -47,7 +52,13 @@ pub struct PostgresAppender {
 impl PostgresAppender {
     /// Takes a connection for itself.
     pub const fn new(connection: PgConnection, replica: Arc<Replica>) -> Self {
-        Self { connection, partitioned: partitions::Made::new(), session: None, replica }
+        Self {
+            connection,
+            partitioned: partitions::Made::new(),
+            partitions_tried: None,
+            session: None,
+            replica,
+        }
     }
 
     async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
@@ -55,11 +66,12 @@ impl PostgresAppender {
         Ok(())
     }
 
-    /// Begins and locks, in one round trip, unless the schema has come to take newer programs only. A log name is of `a-z 0-9 - _ .` only, so it can stand in the
-    /// text, which several statements at once must do without parameters.
+    /// Begins and locks, in one round trip, unless the schema has come to take newer programs only. A log name is of
+    /// `a-z 0-9 - _ .` only, so it can stand in the text, which several statements at once must do without parameters.
     async fn lock(&mut self, log: &LogName) -> Result<Option<(Head, Table)>, StoreError> {
         let text = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{LOCK_WAIT}'; \
+            "-- lock: begins, and locks the head of a log\n\
+             BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{LOCK_WAIT}'; \
              SELECT size, tree_size, frontier, partition_bits, \
              (SELECT oldest FROM schema_floor WHERE id = 1), pg_backend_pid(), ({}) \
              FROM log_head WHERE log = '{log}' FOR UPDATE",
@@ -91,15 +103,29 @@ impl PostgresAppender {
         }
     }
 
-    /// Has partitions made for what is about to be appended. No transaction may be open.
-    async fn prepare(&mut self, table: &Table, head: u64) -> Result<(), StoreError> {
+    /// Has partitions made for what is about to be appended, and ahead of it. No transaction may be open.
+    async fn prepare(&mut self, log: &LogName, table: &Table, head: u64) -> Result<(), StoreError> {
         let made = partitions::ahead(&mut self.connection, &mut self.partitioned, table, head).await;
-        // Two appenders that make the same partition at once can meet in many ways (a name taken in the
-        // system's catalog among them), none of which outlives the next try.
-        made.map_err(|error| match error {
-            StoreError::Broken(source) => StoreError::Unavailable(source),
-            other => other,
-        })
+        match made {
+            Ok(()) => Ok(()),
+            // As long as there is room nobody waits for what can be mended meanwhile.
+            Err(error) if partitions::suffice(&self.partitioned, table, head) => {
+                tracing::warn!(%log, %error, "no partition can be made ahead: when there is no room appends will fail");
+                self.partitions_tried = Some(Instant::now());
+                Ok(())
+            }
+            // Two appenders that make the same partition at once can meet in many ways (a name taken in the
+            // system's catalog among them), none of which outlives the next try.
+            Err(StoreError::Broken(source)) => Err(StoreError::Unavailable(source)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there are partitions enough for now: all that should be, or those that must be and it was just tried.
+    fn is_prepared(&self, table: &Table, head: u64) -> bool {
+        partitions::are_ahead(&self.partitioned, table, head)
+            || self.partitions_tried.is_some_and(|at| at.elapsed() < PARTITIONS_AGAIN)
+                && partitions::suffice(&self.partitioned, table, head)
     }
 }
 
@@ -131,9 +157,7 @@ impl Appender for PostgresAppender {
         self.replica.check()?;
         loop {
             let (table, size) = match self.lock(log).await? {
-                Some((head, table)) if partitions::suffice(&self.partitioned, &table, head.size) => {
-                    return Ok(head);
-                }
+                Some((head, table)) if self.is_prepared(&table, head.size) => return Ok(head),
                 Some((head, table)) => (table, head.size),
                 None => {
                     self.rollback().await?;
@@ -146,7 +170,7 @@ impl Appender for PostgresAppender {
                 }
             };
             self.rollback().await?;
-            self.prepare(&table, size).await?;
+            self.prepare(log, &table, size).await?;
         }
     }
 

@@ -11,6 +11,7 @@ use super::{
     },
     BY_KEY, PostgresStore, append, failed,
     index_write::{PostgresIndexWriter, indexed_event, kind},
+    within,
 };
 use crate::{
     event::Columns,
@@ -23,21 +24,15 @@ use crate::{
 #[async_trait]
 impl Erasures for PostgresStore {
     async fn erasure(&self, proposed: &ErasureRequest) -> Result<ErasureRequest, StoreError> {
-        sqlx::query(include_str!("erasure_propose.sql"))
+        let propose = sqlx::query(include_str!("erasure_propose.sql"))
             .bind(proposed.log.as_str())
             .bind(proposed.request_id)
             .bind(proposed.subject.as_deref())
-            .bind(&proposed.reason)
-            .execute(&self.readers)
-            .await
-            .map_err(failed)?;
-        let row = sqlx::query(include_str!("erasure.sql"))
-            .bind(proposed.log.as_str())
-            .bind(proposed.request_id)
-            .fetch_one(&self.readers)
-            .await
-            .map_err(failed)?;
-        request(proposed, &row)
+            .bind(&proposed.reason);
+        within(propose.execute(&self.writers)).await?;
+        let query =
+            sqlx::query(include_str!("erasure.sql")).bind(proposed.log.as_str()).bind(proposed.request_id);
+        request(proposed, &within(query.fetch_one(&self.readers)).await?)
     }
 
     async fn erasure_told(&self, log: &LogName, request_id: Uuid, position: u64) -> Result<(), StoreError> {
@@ -45,14 +40,12 @@ impl Erasures for PostgresStore {
             .bind(log.as_str())
             .bind(request_id)
             .bind(to_sql(position));
-        query.execute(&self.readers).await.map_err(failed)?;
-        Ok(())
+        within(query.execute(&self.writers)).await.map(drop)
     }
 
     async fn erasure_done(&self, log: &LogName, request_id: Uuid) -> Result<(), StoreError> {
         let query = sqlx::query(include_str!("erasure_done.sql")).bind(log.as_str()).bind(request_id);
-        query.execute(&self.readers).await.map_err(failed)?;
-        Ok(())
+        within(query.execute(&self.writers)).await.map(drop)
     }
 
     async fn eraser(&self) -> Result<Box<dyn Eraser>, StoreError> {

@@ -141,7 +141,7 @@ impl Asked<'_> {
                 Ok(committed) => committed.map_err(|error| refused(self.shown, "a commit", &error))?,
                 Err(_) => {
                     // It would wait on for the standby when this program has gone.
-                    let _ = timeout(PATIENCE, cancel(self.options, server.session)).await;
+                    let _ = timeout(PATIENCE, session::cancel(self.options, server.session)).await;
                     return Err(hung(server));
                 }
             };
@@ -183,12 +183,6 @@ fn hung(server: &Server) -> Finding {
             Finding::bad("fsync", found, STANDBY)
         }
     }
-}
-
-async fn cancel(options: &PgConnectOptions, session: i32) -> Result<(), sqlx::Error> {
-    let mut connection = options.connect().await?;
-    sqlx::query(include_str!("cancel.sql")).bind(session).execute(&mut connection).await?;
-    connection.close().await
 }
 
 fn of_schema(ready: Result<(), StoreError>) -> Finding {

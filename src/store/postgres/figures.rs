@@ -9,16 +9,16 @@ use super::{
         from_sql,
     },
     PostgresStore,
-    partitions::SHARED_BITS,
+    partitions::{COARSE_BITS, SHARED_BITS},
     within,
 };
 
 #[async_trait]
 impl Measures for PostgresStore {
     async fn figures(&self) -> Result<Figures, StoreError> {
-        // Two digits.
-        let bits = i16::try_from(SHARED_BITS).unwrap_or(i16::MAX);
-        let query = sqlx::query_as(include_str!("figures.sql")).bind(bits);
+        // Two digits each.
+        let [shared, coarse] = [SHARED_BITS, COARSE_BITS].map(|bits| i16::try_from(bits).unwrap_or(i16::MAX));
+        let query = sqlx::query_as(include_str!("figures.sql")).bind(shared).bind(coarse);
         let (bytes, schema, left): (i64, Option<i64>, Option<i64>) =
             within(query.fetch_one(&self.readers)).await?;
         Ok(Figures {
@@ -33,6 +33,6 @@ impl Measures for PostgresStore {
         let of = |pool: &PgPool| {
             Connections::of(pool.size(), pool.num_idle(), pool.options().get_max_connections())
         };
-        [&self.readers, &self.scanners, &self.sentinel].into_iter().map(of).sum()
+        self.pools().into_iter().map(of).sum()
     }
 }

@@ -44,12 +44,16 @@ pub(super) const DIALECT: Dialect =
 
 /// Connections for reading by key, and how long a request waits for one.
 const READERS: (u32, Duration) = (4, Duration::from_secs(5));
+/// Connections for what is written beside appends: tiles, checkpoints, what an administrator asks for. Each may wait
+/// for a standby that is not there, which reads must not notice.
+const WRITERS: (u32, Duration) = (2, Duration::from_secs(5));
 /// Connections for pages and counts of queries. They take their time, and wait for each other in line; what is
 /// read by key must not stand in it.
 const SCANNERS: (u32, Duration) = (6, Duration::from_secs(30));
 /// Counts that run at a time: each statement of one takes a while, and pages must not wait behind all of them.
 const COUNTING: usize = 3;
-/// How long a read may take: a little longer than the server's own statement timeout.
+/// How long a statement may take: a little longer than the server's own statement timeout, which does not end one whose
+/// commit waits for a standby.
 const READ_LIMIT: Duration = Duration::from_secs(65);
 
 /// Every read goes by a key, in its order. A plan that is kept reads partitions that came later by whatever
@@ -66,6 +70,7 @@ const BY_KEY: [(&str, &str); 4] = [
 pub struct PostgresStore {
     target: Target,
     readers: PgPool,
+    writers: PgPool,
     scanners: PgPool,
     counting: Semaphore,
     /// One connection for the readiness check and the heads of followed logs alone: slow queries on every
@@ -87,16 +92,23 @@ impl PostgresStore {
             pool::pool(size, target.options.clone(), target.opener()).await.map_err(failed)
         };
         let readers = pool(READERS, &by_key).await?;
+        let writers = pool(WRITERS, &by_key).await?;
         let scanners = pool(SCANNERS, &by_key).await?;
         let sentinel = pool((1, READERS.1), &target).await?;
         Ok(Self {
             target,
             readers,
+            writers,
             scanners,
             counting: Semaphore::new(COUNTING),
             sentinel,
             replica: Arc::default(),
         })
+    }
+
+    /// All of its pools.
+    const fn pools(&self) -> [&PgPool; 4] {
+        [&self.readers, &self.writers, &self.scanners, &self.sentinel]
     }
 }
 
@@ -193,8 +205,7 @@ impl Store for PostgresStore {
         rows: &[QuarantineKey],
         discard: &Discard,
     ) -> Result<(), StoreError> {
-        let mut connection = self.readers.acquire().await.map_err(failed)?;
-        quarantine::discard(&mut connection, log, rows, discard).await
+        quarantine::discard(&self.writers, log, rows, discard).await
     }
 
     async fn producers(&self, page: &ProducerPage<'_>) -> Result<Vec<ProducerRow>, StoreError> {
@@ -209,22 +220,15 @@ impl Store for PostgresStore {
         producer_list::detail(&self.readers, log, producer).await
     }
 
-    async fn last_seen(&self, most: u32) -> Result<LastSeen, StoreError> {
-        producer_list::last_seen(&self.readers, most).await
+    async fn last_seen(&self, most: u32, since: i64) -> Result<LastSeen, StoreError> {
+        producer_list::last_seen(&self.readers, most, since).await
     }
 
     async fn shared_value(&self, name: &'static str, proposed: &[u8]) -> Result<Vec<u8>, StoreError> {
-        sqlx::query(include_str!("shared_value_propose.sql"))
-            .bind(name)
-            .bind(proposed)
-            .execute(&self.readers)
-            .await
-            .map_err(failed)?;
-        sqlx::query_scalar(include_str!("shared_value.sql"))
-            .bind(name)
-            .fetch_one(&self.readers)
-            .await
-            .map_err(failed)
+        let propose = sqlx::query(include_str!("shared_value_propose.sql")).bind(name).bind(proposed);
+        within(propose.execute(&self.writers)).await?;
+        let value = sqlx::query_scalar(include_str!("shared_value.sql")).bind(name);
+        within(value.fetch_one(&self.readers)).await
     }
 
     async fn reusable_bytes(&self) -> Result<u64, StoreError> {
@@ -234,20 +238,21 @@ impl Store for PostgresStore {
     async fn close(&self) {
         self.scanners.close().await;
         self.readers.close().await;
+        self.writers.close().await;
         self.sentinel.close().await;
     }
 }
 
-/// Runs a read, for as long as it may take.
-async fn within<T>(read: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(READ_LIMIT, read).await {
-        Ok(Ok(read)) => Ok(read),
+/// Runs a statement of a pool, for as long as it may take.
+async fn within<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(READ_LIMIT, statement).await {
+        Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(failed_read(error)),
         Err(_) => Err(late()),
     }
 }
 
-/// A read that the server did not even cancel: the host has stopped answering.
+/// One that the server did not even cancel: the host has stopped answering, or a standby has.
 fn late() -> StoreError {
     StoreError::Unavailable(format!("no answer within {} s", READ_LIMIT.as_secs()).into())
 }

@@ -17,10 +17,14 @@ use super::{
 
 /// Positions of a shared partition, as a power of two.
 pub const SHARED_BITS: u32 = 24;
-/// How far ahead of the head partitions are made.
+/// How far ahead of the head partitions are made, so that whatever keeps them from being made is told of in time.
 const AHEAD: u64 = 1 << 20;
 /// How far ahead of the head there must be some: an append places a few thousand events at most.
 const ROOM: u64 = 1 << 16;
+/// Partitions of fewer positions than this power of two are made only as far as they must be: there could be many.
+pub const COARSE_BITS: u32 = 20;
+/// How long one that must be waits for the locks that it takes, and one that is made ahead.
+const WAITS: [&str; 2] = ["10s", "200ms"];
 
 /// The table that a log's events lie in.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,6 +54,11 @@ impl Table {
         &self.name
     }
 
+    /// How far ahead of the head its partitions are made.
+    const fn ahead(&self) -> u64 {
+        if self.bits < COARSE_BITS { ROOM } else { AHEAD }
+    }
+
     /// The numbers of the partitions for appends at `head`, up to so far ahead.
     fn numbers(&self, head: u64, ahead: u64) -> Range<u64> {
         head >> self.bits..((head + ahead) >> self.bits) + 1
@@ -72,21 +81,26 @@ pub fn suffice(made: &Made, table: &Table, head: u64) -> bool {
     table.numbers(head, ROOM).all(|number| made.contains(&table.part(number)))
 }
 
-/// Makes sure that there are partitions for the positions from `head` on, well ahead. No transaction may be
-/// open.
+/// Whether there are as many as there should be.
+pub fn are_ahead(made: &Made, table: &Table, head: u64) -> bool {
+    table.numbers(head, table.ahead()).all(|number| made.contains(&table.part(number)))
+}
+
+/// Makes sure that there are partitions for the positions from `head` on, well ahead, those first that must be. No
+/// transaction may be open.
 pub async fn ahead(
     connection: &mut PgConnection,
     made: &mut Made,
     table: &Table,
     head: u64,
 ) -> Result<(), StoreError> {
-    // Small ones only as far as they are needed: there could be many.
-    let ahead = if table.bits < 20 { ROOM } else { AHEAD };
-    for number in table.numbers(head, ahead) {
+    let must = table.numbers(head, ROOM);
+    for number in table.numbers(head, table.ahead()) {
         let name = table.part(number);
+        let wait = WAITS[usize::from(!must.contains(&number))];
         if !made.contains(&name)
             && !attached(connection, table.name(), &name).await?
-            && let Err(error) = attach(connection, table, number).await
+            && let Err(error) = attach(connection, table, number, wait).await
         {
             // Another appender may have been faster. If not, the next try will tell.
             tracing::debug!(name, %error, "making a partition");
@@ -109,16 +123,23 @@ async fn attached(connection: &mut PgConnection, parent: &str, name: &str) -> Re
         .map_err(failed)
 }
 
-async fn attach(connection: &mut PgConnection, table: &Table, number: u64) -> Result<(), StoreError> {
+/// Makes a partition, in a transaction of its own unless there is one.
+async fn attach(
+    connection: &mut PgConnection,
+    table: &Table,
+    number: u64,
+    wait: &str,
+) -> Result<(), StoreError> {
     let (parent, name) = (table.name(), table.part(number));
     let (from, to) = (number << table.bits, (number + 1) << table.bits);
-    // Only names and numbers computed above go into the texts; DDL takes no bind parameters.
-    run(connection, format!("CREATE TABLE IF NOT EXISTS {name} (LIKE {parent} INCLUDING ALL)")).await?;
-    run(
-        connection,
-        format!("ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"),
-    )
-    .await
+    // Only names and numbers computed above go into the text; DDL takes no bind parameters.
+    let text = format!(
+        "SET LOCAL lock_timeout = '{wait}'; \
+         CREATE TABLE IF NOT EXISTS {name} (LIKE {parent} INCLUDING ALL); \
+         ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"
+    );
+    sqlx::raw_sql(AssertSqlSafe(text)).execute(connection).await.map_err(failed)?;
+    Ok(())
 }
 
 /// Gives a log a table of its own, with partitions for what it has, and moves that there; inside a transaction
@@ -139,7 +160,7 @@ pub async fn own(
     run(connection, format!("ALTER TABLE {name} DROP CONSTRAINT IF EXISTS {}", excluded(log))).await?;
     run(connection, format!("COMMENT ON TABLE {name} IS 'events of the log {log}'")).await?;
     for number in table.numbers(0, size + ROOM) {
-        attach(connection, table, number).await?;
+        attach(connection, table, number, WAITS[0]).await?;
     }
     for text in [
         format!("INSERT INTO {name} SELECT * FROM events_shared WHERE log = '{log}'"),

@@ -38,6 +38,14 @@ pub fn is_pooled(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Configuration(source) if source.is::<Pooled>())
 }
 
+/// Whether a listener that has heard nothing hears of it once it has been answered something else: a database that is only
+/// slow sends what it has to tell along with that.
+async fn hears_late(listener: &mut PgListener) -> Result<bool, sqlx::Error> {
+    let slow = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    timeout(CONNECT, sqlx::raw_sql("SELECT 1").execute(&mut *listener)).await.map_err(slow)??;
+    Ok(matches!(timeout(PATIENCE, listener.try_recv()).await, Ok(Ok(Some(_)))))
+}
+
 /// Checks that who connects like this connection has a session of its own. Speaks in whole texts only, which no pooler
 /// takes apart.
 pub async fn refuse(connection: &mut PgConnection, options: &PgConnectOptions) -> Result<(), sqlx::Error> {
@@ -58,7 +66,7 @@ pub async fn refuse(connection: &mut PgConnection, options: &PgConnectOptions) -
             Ok(Ok(None)) => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
             Ok(Err(error)) => return Err(error),
             // It is there, and hears nothing.
-            Err(_) => false,
+            Err(_) => hears_late(&mut listener).await?,
         },
         // This connection hears of it in the other one's place.
         Err(sqlx::Error::Protocol(_)) => false,

@@ -58,8 +58,8 @@ pub async fn detail(
 }
 
 /// When producers were last seen.
-pub async fn last_seen(pool: &PgPool, most: u32) -> Result<LastSeen, StoreError> {
-    let query = sqlx::query(include_str!("producers_last_seen.sql")).bind(i64::from(most));
+pub async fn last_seen(pool: &PgPool, most: u32, since: i64) -> Result<LastSeen, StoreError> {
+    let query = sqlx::query(include_str!("producers_last_seen.sql")).bind(i64::from(most)).bind(since);
     let mut found = LastSeen::default();
     for row in within(query.fetch_all(pool)).await? {
         found.producers = from_sql(row.try_get(2).map_err(failed)?)?;

@@ -123,24 +123,21 @@ pub async fn release(
 
 /// Marks rows as discarded, in one statement and so in one transaction.
 pub async fn discard(
-    connection: &mut PgConnection,
+    pool: &PgPool,
     log: &LogName,
     keys: &[QuarantineKey],
     discard: &Discard,
 ) -> Result<(), StoreError> {
     let (producers, ids, hashes) = arrays(keys);
-    sqlx::query(include_str!("quarantine_discard.sql"))
+    let query = sqlx::query(include_str!("quarantine_discard.sql"))
         .bind(log.as_str())
         .bind(producers)
         .bind(ids)
         .bind(hashes)
         .bind(discard.at)
         .bind(&discard.by)
-        .bind(&discard.reason)
-        .execute(connection)
-        .await
-        .map_err(failed)?;
-    Ok(())
+        .bind(&discard.reason);
+    within(query.execute(pool)).await.map(drop)
 }
 
 fn quarantined_row(row: &PgRow) -> Result<QuarantinedRow, StoreError> {

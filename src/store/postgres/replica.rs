@@ -15,7 +15,11 @@ use std::{
 use sqlx::PgConnection;
 use tokio::time::timeout;
 
-use super::{super::StoreError, append, failed, session::Target};
+use super::{
+    super::StoreError,
+    append, failed,
+    session::{self, Target},
+};
 
 /// How long a standby may take to confirm. One that is slower than this makes appends worthless, not only slow.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -32,7 +36,7 @@ pub struct Replica {
     /// Why none confirms.
     missing: Mutex<Option<String>>,
     /// What asks. None until it is needed, and after it has failed.
-    connection: tokio::sync::Mutex<Option<PgConnection>>,
+    asking: tokio::sync::Mutex<Option<Asking>>,
 }
 
 impl Replica {
@@ -50,26 +54,39 @@ impl Replica {
     }
 
     /// Looks, and keeps what was seen. From the first look on a standby is required.
+    ///
+    /// # Errors
+    /// None confirms; or the database is away, and nothing was seen.
     pub async fn look(&self, target: &Target) -> Result<(), StoreError> {
         self.required.store(true, Ordering::Relaxed);
-        let mut connection = self.connection.lock().await;
-        let taken = connection.take();
-        let seen = timeout(PATIENCE, look(taken, target)).await;
-        let seen = match seen {
-            Ok(Ok((kept, missing))) => {
-                *connection = Some(kept);
-                missing.map_or(Ok(()), |why| Err(none(why)))
-            }
-            // Nobody can append then, whatever the standby does; who tries is told so.
-            Ok(Err(error)) => return Err(error),
-            Err(_) => Err(none(&format!("nothing confirmed a commit within {} s", PATIENCE.as_secs()))),
-        };
-        let missing = seen.as_ref().err().map(|error| match error {
-            StoreError::NoSyncReplica(why) => why.clone(),
-            other => other.to_string(),
-        });
+        let missing = seen(&mut *self.asking.lock().await, target).await?;
+        let answer = missing.as_deref().map_or(Ok(()), |why| Err(none(why)));
         *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = missing;
-        seen
+        answer
+    }
+}
+
+/// Why none confirms, if so. Nobody can append where the database is away, whatever the standby does; who tries is told so.
+async fn seen(kept: &mut Option<Asking>, target: &Target) -> Result<Option<String>, StoreError> {
+    let late = || Ok(Some(format!("nothing confirmed a commit within {} s", PATIENCE.as_secs())));
+    let mut asking = match kept.take() {
+        Some(asking) => asking,
+        None => match timeout(PATIENCE, Asking::open(target)).await {
+            Ok(opened) => opened?,
+            Err(_) => return late(),
+        },
+    };
+    match timeout(PATIENCE, asking.ask()).await {
+        Ok(answer) => {
+            let missing = answer?;
+            *kept = Some(asking);
+            Ok(missing.map(str::to_owned))
+        }
+        Err(_) => {
+            // It would wait on for as long as the standby is away, and the next look in one session more.
+            let _ = timeout(PATIENCE, session::cancel(&target.options, asking.session)).await;
+            late()
+        }
     }
 }
 
@@ -86,31 +103,32 @@ fn none(why: &str) -> StoreError {
     StoreError::NoSyncReplica(why.to_owned())
 }
 
-/// Looks once; the connection, and why nothing confirms.
-async fn look(
-    connection: Option<PgConnection>,
-    target: &Target,
-) -> Result<(PgConnection, Option<&'static str>), StoreError> {
-    let mut connection = match connection {
-        Some(connection) => connection,
-        None => {
-            // A look that was given up waits on in the database; there are to be few of them.
-            let mut connection =
-                target.with(&[("statement_timeout", "4s")]).named("chancery-replica").connect().await?;
-            append::insist_on_durability(&mut connection, true).await?;
-            connection
-        }
-    };
-    let (named, standbys, synchronous): (bool, bool, bool) =
-        sqlx::query_as(include_str!("sync_replica.sql")).fetch_one(&mut connection).await.map_err(failed)?;
-    let missing = match (named, standbys, synchronous) {
-        (false, ..) => Some("synchronous_standby_names is empty, so commits wait for nobody"),
-        (true, false, _) => Some("no standby is connected"),
-        (true, true, false) => Some("no standby that is connected is a synchronous one"),
-        (true, true, true) => None,
-    };
-    if missing.is_none() && !confirm(&mut connection).await.map_err(failed)? {
-        return Ok((connection, Some(TOLD)));
+/// A connection that asks.
+struct Asking {
+    connection: PgConnection,
+    /// The database's number of its session.
+    session: i32,
+}
+
+impl Asking {
+    async fn open(target: &Target) -> Result<Self, StoreError> {
+        let mut connection = target.clone().named("chancery-replica").connect().await?;
+        append::insist_on_durability(&mut connection, true).await?;
+        let session = sqlx::query_scalar(include_str!("session.sql")).fetch_one(&mut connection).await;
+        Ok(Self { session: session.map_err(failed)?, connection })
     }
-    Ok((connection, missing))
+
+    /// Why nothing confirms, if so.
+    async fn ask(&mut self) -> Result<Option<&'static str>, StoreError> {
+        let query = sqlx::query_as(include_str!("sync_replica.sql"));
+        let (named, standbys, synchronous): (bool, bool, bool) =
+            query.fetch_one(&mut self.connection).await.map_err(failed)?;
+        Ok(match (named, standbys, synchronous) {
+            (false, ..) => Some("synchronous_standby_names is empty, so commits wait for nobody"),
+            (true, false, _) => Some("no standby is connected"),
+            (true, true, false) => Some("no standby that is connected is a synchronous one"),
+            (true, true, true) if confirm(&mut self.connection).await.map_err(failed)? => None,
+            (true, true, true) => Some(TOLD),
+        })
+    }
 }

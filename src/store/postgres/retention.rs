@@ -52,12 +52,13 @@ impl PostgresStore {
 
     /// Connections of other processes of this program to the database.
     async fn others(&self, connection: &mut PgConnection) -> Result<i64, StoreError> {
-        let own = self.readers.size() + self.scanners.size() + self.sentinel.size() + 1;
+        let own: u32 = self.pools().iter().map(|pool| pool.size()).sum();
         let all: i64 = sqlx::query_scalar(include_str!("connections.sql"))
             .fetch_one(connection)
             .await
             .map_err(failed)?;
-        Ok(all - i64::from(own))
+        // And the one that asks.
+        Ok(all - i64::from(own + 1))
     }
 
     /// A connection for statements that take as long as they take.
@@ -190,14 +191,8 @@ impl Retention for PostgresStore {
     }
 
     async fn release_hold(&self, log: &LogName, id: Uuid, (at, by): (i64, &str)) -> Result<bool, StoreError> {
-        let done = sqlx::query(include_str!("hold_release.sql"))
-            .bind(log.as_str())
-            .bind(id)
-            .bind(at)
-            .bind(by)
-            .execute(&self.readers)
-            .await
-            .map_err(failed)?;
-        Ok(done.rows_affected() > 0)
+        let query =
+            sqlx::query(include_str!("hold_release.sql")).bind(log.as_str()).bind(id).bind(at).bind(by);
+        Ok(within(query.execute(&self.writers)).await?.rows_affected() > 0)
     }
 }

@@ -6,7 +6,10 @@
 use std::{fmt::Write as _, str::FromStr as _};
 
 use futures::future::BoxFuture;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, postgres::PgConnectOptions};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection,
+    postgres::PgConnectOptions,
+};
 
 use super::{super::StoreError, failed, pooler};
 
@@ -99,6 +102,13 @@ impl Target {
         text.push_str(QUIET);
         sqlx::raw_sql(AssertSqlSafe(text)).execute(connection).await.map(drop)
     }
+}
+
+/// Has another session end what it waits for, a standby for instance.
+pub async fn cancel(options: &PgConnectOptions, session: i32) -> Result<(), sqlx::Error> {
+    let mut connection = options.connect().await?;
+    sqlx::query(include_str!("cancel.sql")).bind(session).execute(&mut connection).await?;
+    connection.close().await
 }
 
 /// What a superuser has to run where values get into the server's log all the same, because the role may not switch that

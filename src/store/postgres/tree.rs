@@ -67,7 +67,7 @@ impl Trees for PostgresStore {
             .bind(tiles.iter().map(|tile| to_sql(tile.tile)).collect::<Vec<_>>())
             .bind(tiles.iter().map(|tile| tile.root.as_slice()).collect::<Vec<_>>())
             .bind(hashes);
-        within(query.execute(&self.readers)).await?;
+        within(query.execute(&self.writers)).await?;
         Ok(())
     }
 
@@ -98,7 +98,7 @@ impl Trees for PostgresStore {
             .bind(checkpoint.tree.root.as_slice())
             .bind(&checkpoint.signed_note)
             .bind(checkpoint.signed_at);
-        Ok(within(query.execute(&self.readers)).await?.rows_affected() > 0)
+        Ok(within(query.execute(&self.writers)).await?.rows_affected() > 0)
     }
 
     async fn replace_checkpoint(
@@ -114,7 +114,7 @@ impl Trees for PostgresStore {
             .bind(&checkpoint.signed_note)
             .bind(checkpoint.signed_at)
             .bind(former_note);
-        Ok(within(query.execute(&self.readers)).await?.rows_affected() > 0)
+        Ok(within(query.execute(&self.writers)).await?.rows_affected() > 0)
     }
 }
 

@@ -230,8 +230,8 @@ impl Store for SqliteStore {
         producer_list::detail(&self.readers, log, producer).await
     }
 
-    async fn last_seen(&self, most: u32) -> Result<LastSeen, StoreError> {
-        producer_list::last_seen(&self.readers, most).await
+    async fn last_seen(&self, most: u32, since: i64) -> Result<LastSeen, StoreError> {
+        producer_list::last_seen(&self.readers, most, since).await
     }
 
     async fn shared_value(&self, name: &'static str, proposed: &[u8]) -> Result<Vec<u8>, StoreError> {

@@ -20,7 +20,7 @@ use crate::harness::{
     certificates::{Authority, Issued, NOW, write},
     issuer::{Signer, claims, encoded, now, set, settings, with},
     server::{Server, Trust},
-    signing::until,
+    until,
 };
 
 const ACCESS: &str = "

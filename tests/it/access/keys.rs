@@ -4,7 +4,7 @@ use crate::harness::{
     Kind, TestStore, access, block_on,
     issuer::{Page, Signer, set, settings},
     server::Server,
-    signing::until,
+    until,
 };
 
 const ACCESS: &str = "[reader.ann]

@@ -16,8 +16,8 @@ use crate::harness::{
     events,
     issuer::{Signer, now, set, settings, with},
     server::Server,
-    signing::until,
     stream::Stream,
+    until,
 };
 
 /// Longer than anything here may take.

@@ -17,7 +17,7 @@ use crate::harness::{
     database::Database,
     events,
     server::Server,
-    signing::until,
+    until,
 };
 
 const ACCESS: &str = "

@@ -23,6 +23,7 @@ use crate::harness::{
     postgres::admin,
     server::{Server, chancery},
     signing::{checkpoint, grow, signing},
+    until,
 };
 
 const REQUIRED: [&str; 1] = ["--require-sync-replica"];
@@ -33,7 +34,7 @@ async fn number(cluster: &Cluster, query: &str) -> i64 {
 }
 
 /// Has commits of a cluster wait for standbys of these names.
-async fn wait_for(cluster: &Cluster, names: &str) {
+pub(super) async fn wait_for(cluster: &Cluster, names: &str) {
     let mut database = Database::open(&TestStore::at(Kind::Postgres, &cluster.url("postgres"))).await;
     database.run(&format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'")).await;
     database.run("SELECT pg_reload_conf()").await;
@@ -51,16 +52,6 @@ async fn followed(cluster: &Cluster, state: &str) {
         }
     };
     timeout(Duration::from_secs(60), following).await.expect("a standby that follows");
-}
-
-/// Asks until the answer is this one.
-async fn until(what: &str, mut asked: impl AsyncFnMut() -> bool) {
-    let asking = async {
-        while !asked().await {
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(Duration::from_secs(60), asking).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 #[test]
@@ -183,7 +174,7 @@ fn appends_are_refused_while_no_standby_confirms_them() {
 }
 
 /// Waits until a session of the server that runs what begins like this waits for a standby; its number.
-async fn waits(cluster: &Cluster, statement: &str) -> i64 {
+pub(super) async fn waits(cluster: &Cluster, statement: &str) -> i64 {
     let mut database = Database::open(&TestStore::at(Kind::Postgres, &cluster.url("postgres"))).await;
     let query = format!(
         "SELECT coalesce(max(pid), 0)::bigint FROM pg_stat_activity WHERE wait_event = 'SyncRep'
@@ -201,7 +192,7 @@ async fn waits(cluster: &Cluster, statement: &str) -> i64 {
 }
 
 /// A primary with a standby that confirms, and a server that has one event from it.
-async fn confirmed(database: &str) -> (Cluster, Cluster, TestStore, Server) {
+pub(super) async fn confirmed(database: &str) -> (Cluster, Cluster, TestStore, Server) {
     let primary = Cluster::start(&Options::default());
     let store = primary.store(database);
     let standby = Cluster::following(&primary);

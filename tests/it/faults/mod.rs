@@ -17,6 +17,7 @@ mod proxy;
 mod random;
 mod rolling;
 mod site;
+mod standby;
 mod stopped;
 mod storm;
 mod stream;

@@ -28,7 +28,12 @@ pub mod types;
 pub mod witness;
 pub mod writers;
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use tokio::time::sleep;
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,4 +86,13 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         .build()
         .expect("a runtime")
         .block_on(future)
+}
+
+/// Waits until something holds.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < Duration::from_secs(60), "never: {what}");
+        sleep(Duration::from_millis(20)).await;
+    }
 }

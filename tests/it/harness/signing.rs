@@ -105,12 +105,3 @@ pub async fn file(path: &Path, wanted: impl Fn(&str) -> bool) -> String {
         sleep(Duration::from_millis(20)).await;
     }
 }
-
-/// Waits until something holds.
-pub async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
-    let began = Instant::now();
-    while !holds().await {
-        assert!(began.elapsed() < MOST, "never: {what}");
-        sleep(Duration::from_millis(50)).await;
-    }
-}

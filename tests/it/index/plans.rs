@@ -121,6 +121,7 @@ fn every_statement_of_a_query_goes_by_a_key() {
             "index_lookup",
             "index_segments",
             "index_events",
+            "lock",
         ] {
             assert!(
                 plans.get(name).is_some_and(|plans| !plans.is_empty()),
@@ -130,6 +131,9 @@ fn every_statement_of_a_query_goes_by_a_key() {
         }
         for (name, plans) in plans {
             for plan in plans {
+                assert!(!plan.contains("JIT:"), "{name} is compiled first: {plan}");
+                // Every commit begins with this one.
+                assert!(name != "lock" || !plan.contains("Seq Scan"), "{name}: {plan}");
                 for relation in ["events", "event_counts", "index_postings", "index_zones", "event_keys"] {
                     for way in ["Seq Scan", "Bitmap Heap Scan"] {
                         assert!(!plan.contains(&format!("{way} on {relation}")), "{name}: {plan}");

@@ -21,8 +21,8 @@ use crate::harness::{
     calls::{Audit, atomic, everything, per_event},
     events::fresh_id,
     server::Server,
-    signing,
     stream::Stream,
+    until,
 };
 
 /// A client that sends and takes messages of any size.
@@ -272,7 +272,7 @@ pub async fn look_for(server: &Server) {
     // The self-audit has told what was asked for, and not which value.
     let told = "attributes.challenge_code = \"\u{2026}\"";
     let is_told = |event: &Event| event.attributes.iter().any(|each| each.value == told);
-    signing::until("the queries are in the self-audit", || {
+    until("the queries are in the self-audit", || {
         let mut client = client.clone();
         async move { everything(&mut client, "audit").await.iter().any(is_told) }
     })

@@ -17,8 +17,9 @@ use crate::harness::{
     cli::run,
     events::{self, fresh_id},
     server::Server,
-    signing::{self, until},
+    signing,
     stream::Stream,
+    until,
 };
 
 use super::{ACCESS, BULK, NAMES, audit_of, denied, told, written};

@@ -17,7 +17,7 @@ use crate::harness::{
     events,
     metrics::metrics,
     server::{Server, Trust},
-    signing::until,
+    until,
 };
 
 /// An append with a client certificate, or without one.
