@@ -10,6 +10,7 @@ mod disk;
 mod doctor;
 mod figures;
 mod health;
+mod owner;
 mod partition;
 mod port;
 mod process;
@@ -166,6 +167,7 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
     let jwt = callers::jwt(config.jwt.clone()).await?;
     let mut stop = Signals::new().map_err(AppError::Signal)?;
     let port = Port::open(config.admin_listen, &metrics)?;
+    let _owned = owner::own(&config.store)?;
     let (store, mut reload) = match starting::store(&config.store, &port.readiness, &mut stop).await? {
         Started::With { store, reload } => (figures::measured(store, &config.store, &metrics), reload),
         Started::Ended => {

@@ -42,10 +42,10 @@ fn assert_true(answers: &[AppendResponse], roots: &[Vec<u8>]) {
 fn acks_name_the_root_over_what_is_stored() {
     for kind in KINDS {
         let store = TestStore::new(kind);
-        let replicas = [Server::start(&store), Server::start(&store)];
+        let replicas: Vec<_> = (0..kind.replicas()).map(|_| Server::start(&store)).collect();
         block_on(async {
             let callers = (0..8_usize).map(|caller| {
-                let server = &replicas[if kind == Kind::Postgres { caller % 2 } else { 0 }];
+                let server = &replicas[caller % replicas.len()];
                 async move {
                     let mut audit = server.audit().await;
                     let mut answers = Vec::new();

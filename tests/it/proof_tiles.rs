@@ -22,11 +22,11 @@ use crate::harness::{
 fn servers_write_them_behind_the_appends() {
     for kind in KINDS {
         let store = TestStore::new(kind);
-        let servers = [Server::start(&store), Server::start(&store)];
+        let servers: Vec<_> = (0..kind.replicas()).map(|_| Server::start(&store)).collect();
         block_on(async {
             let mut clients = Vec::new();
-            for server in &servers {
-                clients.push(server.audit().await);
+            for client in 0..2 {
+                clients.push(servers[client % servers.len()].audit().await);
             }
             let mut appending = Vec::new();
             for mut audit in clients {

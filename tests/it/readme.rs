@@ -21,6 +21,8 @@ const NOT_RUN: [&str; 4] = [
 ];
 /// How the README shows the key that the server signs with.
 const SIGNING_KEY: &str = "keys show chancery.key";
+/// How the README makes one.
+const NEW_KEY: &str = "--out chancery.key";
 /// How the README writes the address of its PostgreSQL store.
 const POSTGRES_URL: &str = "postgres:///chancery";
 
@@ -46,6 +48,7 @@ fn every_command_succeeds() {
                 .join("\n")
                 .replace("cargo run --release -- ", &binary)
                 .replace(SIGNING_KEY, &format!("keys show '{key}'"))
+                .replace(NEW_KEY, &format!("--out '{}'", store.folder.path().join("new.key").display()))
                 .replace(POSTGRES_URL, &postgres.url);
             let (output, text) = shell(&format!("set -e\n{commands}"), &server);
             assert!(output.status.success(), "README.md:{}\n{commands}\n{text}", block.line);

@@ -83,9 +83,10 @@ fn without_the_file_its_types_are_unknown_and_the_version_differs() {
         })
     };
     let plain = Server::start(&store);
-    let with = Server::start_with(&store, &["--catalog", &site]);
+    let others = [TestStore::new(Kind::Sqlite), TestStore::new(Kind::Sqlite)];
+    let with = Server::start_with(&others[0], &["--catalog", &site]);
     assert_ne!(version(&plain), version(&with));
-    assert_eq!(version(&plain), version(&Server::start(&store)), "the same files make the same version");
+    assert_eq!(version(&plain), version(&Server::start(&others[1])), "the same files make the same version");
     block_on(async {
         let result = judged(&mut plain.audit().await, token("PASSKEY_REGISTRATION_SUCCESS")).await;
         let error = result.error.expect("an error");

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::harness::{
-    Kind, TestStore,
+    Kind, TestStore, block_on,
     cli::{Ran, run_for},
-    server::chancery,
+    database::Database,
+    server::{Server, chancery},
 };
 
 /// Far less than any pool waits.
@@ -35,4 +36,40 @@ fn the_cause_is_told_and_the_password_is_not() {
             assert!(!ran.err.contains("hunter2") && !ran.out.contains("hunter2"), "{ran:?}");
         }
     }
+}
+
+/// What a server holds in memory of its file holds for nobody else.
+#[test]
+fn a_sqlite_file_has_one_server() {
+    let store = TestStore::new(Kind::Sqlite);
+    let server = Server::start(&store);
+    let link = store.folder.path().join("link.db");
+    let (_, file) = store.url.split_once(':').expect("a file");
+    std::os::unix::fs::symlink(file, &link).expect("a link");
+    for url in [store.url.clone(), format!("sqlite:{}", link.display())] {
+        let ran = serve(&url);
+        assert!(ran.code == 1 && ran.err.contains("is served by another process"), "{ran:?}");
+    }
+    // Commands that open it for a moment do not mind.
+    let migrated = run_for(chancery().args(["migrate", "--store", &store.url]), "", SOON).expect("an end");
+    assert_eq!(migrated.code, 0, "{migrated:?}");
+    drop(server);
+    Server::start(&store);
+}
+
+#[test]
+fn a_file_of_something_else_is_left_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("addresses.db");
+    std::fs::write(&file, "").expect("a file");
+    let store = TestStore::at(Kind::Sqlite, &format!("sqlite:{}", file.display()));
+    block_on(async { Database::open(&store).await.run("CREATE TABLE addresses (name TEXT)").await });
+    let migrated = run_for(chancery().args(["migrate", "--store", &store.url]), "", SOON).expect("an end");
+    for ran in [serve(&store.url), migrated] {
+        assert!(ran.code == 1 && ran.err.contains("is a database of something else"), "{ran:?}");
+    }
+    block_on(async {
+        let tables = "SELECT name FROM sqlite_schema WHERE type = 'table'";
+        assert_eq!(Database::open(&store).await.texts(tables).await, ["addresses"]);
+    });
 }

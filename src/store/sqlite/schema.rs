@@ -42,7 +42,15 @@ async fn applied(connection: &mut SqliteConnection) -> Result<Applied, StoreErro
         .await
         .map_err(failed)?;
     let mut applied = Applied { migrations: [].into(), oldest: None };
-    if exist > 0 {
+    if exist == 0 {
+        let others: i64 = sqlx::query_scalar(include_str!("tables.sql"))
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(failed)?;
+        if others > 0 {
+            return Err(StoreError::Broken("the file is a database of something else".into()));
+        }
+    } else {
         let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(include_str!("migrations_applied.sql"))
             .fetch_all(&mut *connection)
             .await

@@ -1,10 +1,13 @@
 //! The dashboard: Grafana can read it, its queries parse, and they ask for what is exported.
-use std::{collections::BTreeSet, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
 
 use serde_json::{Value, json};
 
 use super::{
-    alerts::{unheard_of, unheard_of_labels},
+    alerts::{rules, unheard_of, unheard_of_labels},
     render::{list, production},
 };
 use crate::documents::tool;
@@ -75,4 +78,28 @@ fn every_query_parses_and_asks_for_what_is_exported() {
     let promtool = tool("CHANCERY_TEST_PROMTOOL", "promtool");
     let output = Command::new(promtool).args(["check", "rules"]).arg(file.path()).output().expect("promtool");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Whoever is woken by a target sees on the dashboard what it is measured by, over the same times as of every other
+/// target. What is recorded and neither drawn nor asked for by an alert is of no use.
+#[test]
+fn what_is_recorded_is_drawn_or_alerts() {
+    let name = |rule: &Value, key: &str| rule[key].as_str().expect("a text").to_owned();
+    let drawn: String = queries(&dashboard()).into_iter().map(|(_, query)| query + "\n").collect();
+    let told: String = rules("alert").into_iter().map(|rule| name(rule, "expr") + "\n").collect();
+    let mut targets: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for record in rules("record").into_iter().map(|rule| name(rule, "record")) {
+        let (target, window) = record.split_once(":ratio_rate").expect("a window");
+        let windows = targets.entry(target.to_owned()).or_default();
+        if drawn.contains(&format!("{record}{{")) {
+            windows.insert(window.to_owned());
+        } else {
+            assert!(told.contains(&format!("{record} ")), "{record} is neither drawn nor asked for");
+        }
+    }
+    assert_eq!(targets.len(), 3, "{targets:?}");
+    let windows = BTreeSet::from(["1h", "6h", "3d"].map(str::to_owned));
+    for (target, drawn) in targets {
+        assert_eq!(drawn, windows, "{target}");
+    }
 }

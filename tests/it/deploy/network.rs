@@ -133,6 +133,57 @@ fn policies_open_the_listening_ports_and_no_other() {
     }
 }
 
+/// Names are asked of pods, and of who answers on the node without being one. Such an address is open for names alone:
+/// one of them is a cloud's metadata server, too.
+#[test]
+fn addresses_of_the_node_are_open_for_names_and_nothing_else() {
+    for rendered in all() {
+        let rules = |direction: &str| -> Vec<Value> {
+            rendered.of("NetworkPolicy").flat_map(|each| list(&each["spec"][direction]).to_vec()).collect()
+        };
+        let has_53 = |rule: &&Value| list(&rule["ports"]).iter().any(|port| port["port"] == 53);
+        let outward = rules("egress");
+        let [names] = outward.iter().filter(has_53).collect::<Vec<_>>()[..] else {
+            panic!("{}: {outward:?}", rendered.folder)
+        };
+        let system = json!({"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}});
+        assert_eq!(
+            *names,
+            json!({
+                "to": [
+                    {"namespaceSelector": system},
+                    {"ipBlock": {"cidr": "169.254.20.10/32"}},
+                    {"ipBlock": {"cidr": "169.254.169.254/32"}},
+                ],
+                "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+            }),
+            "{}",
+            rendered.folder
+        );
+        for rule in outward.iter().filter(|rule| *rule != names).chain(&rules("ingress")) {
+            assert!(!rule.to_string().contains("ipBlock"), "{}: {rule}", rendered.folder);
+        }
+    }
+}
+
+/// In the servers' own namespace nothing would get into the gateway's pods; elsewhere they must be let through to the
+/// servers, which whoever follows the README does.
+#[test]
+fn the_gateway_is_in_a_namespace_that_may_call_the_servers() {
+    let readme = read("k8s/README.md");
+    let mut parents = 0;
+    for route in all().iter().flat_map(|rendered| rendered.of("GRPCRoute")) {
+        for parent in list(&route["spec"]["parentRefs"]) {
+            let namespace = parent["namespace"].as_str().expect("a namespace");
+            assert_ne!(route["metadata"]["namespace"], namespace);
+            let label = format!("kubectl label namespace {namespace} chancery.example.com/client=true");
+            assert!(readme.contains(&label), "k8s/README.md does not say: {label}");
+            parents += 1;
+        }
+    }
+    assert_eq!(parents, 1);
+}
+
 #[test]
 fn the_monitor_scrapes_every_server_where_it_answers() {
     let rendered = production();

@@ -74,3 +74,26 @@ fn what_the_runbooks_say_exists() {
         }
     }
 }
+
+/// Of pods that a label chooses `kubectl logs` shows ten lines each, unless it is told how many.
+#[test]
+fn logs_of_chosen_pods_are_asked_for_by_their_number_of_lines() {
+    let (mut folders, mut asked) = (vec![root().join("docs"), root().join("k8s")], 0);
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(&folder).expect("a folder").flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a text");
+            for command in text.split('`').flat_map(str::lines).filter(|line| line.contains("kubectl")) {
+                let words: BTreeSet<_> = command.split_whitespace().collect();
+                if words.contains("logs") && (words.contains("-l") || command.contains("--selector")) {
+                    assert!(command.contains(" --tail="), "{}: {command}", path.display());
+                    asked += 1;
+                }
+            }
+        }
+    }
+    assert!(asked >= 10, "{asked}");
+}

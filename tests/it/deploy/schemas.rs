@@ -1,8 +1,10 @@
 //! Every overlay renders, and is what the oldest and the newest supported Kubernetes take.
 use super::render::{all, kustomize, name, python, yaml};
+use crate::documents::read;
 
-/// The oldest and the newest. `preStop.sleep` is there without a feature gate from 1.30 on.
-const SUPPORTED: [&str; 2] = ["1.30", "1.37"];
+/// The oldest and the newest. From 1.32 on `fsGroup` holds for volumes of the mode `ReadWriteOncePod`, whatever the
+/// driver says of itself.
+const SUPPORTED: [&str; 2] = ["1.32", "1.37"];
 /// Kinds of operators, which the schemas do not have, and all fields of their specs that are used.
 const OTHERS: [(&str, &[&str]); 6] = [
     ("cert-manager.io/v1/Issuer", &["ca", "selfSigned"]),
@@ -32,9 +34,15 @@ const OTHERS: [(&str, &[&str]); 6] = [
 #[test]
 fn every_overlay_is_valid_for_the_oldest_and_the_newest_kubernetes() {
     let but = format!("but={}", OTHERS.map(|(kind, _)| kind).join(","));
+    let [oldest, newest] = SUPPORTED;
+    let readme = read("k8s/README.md");
+    assert!(
+        readme.contains(&format!(
+            "Kubernetes {oldest} or newer; tested by the schemas of {oldest} and {newest}."
+        ))
+    );
     for rendered in all() {
         assert!(rendered.objects.len() > 8, "{}: {} objects", rendered.folder, rendered.objects.len());
-        let [oldest, newest] = SUPPORTED;
         let output = python(&[oldest, newest, &but], &rendered.text);
         let said = [output.stdout, output.stderr].concat();
         assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
@@ -53,7 +61,7 @@ fn every_overlay_is_valid_for_the_oldest_and_the_newest_kubernetes() {
 fn an_unknown_field_and_an_unknown_kind_are_found() {
     let wrong = "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {prots: []}}\n---\n\
                  {apiVersion: example.com/v1, kind: Unheard, metadata: {name: b}}\n";
-    let said = String::from_utf8(python(&["1.30", "but=v1/Other"], wrong).stdout).expect("UTF-8");
+    let said = String::from_utf8(python(&[SUPPORTED[0], "but=v1/Other"], wrong).stdout).expect("UTF-8");
     assert_eq!(said.lines().count(), 2, "{said}");
     assert!(
         said.contains("'prots' was unexpected") && said.contains("Unheard b: there is no schema"),

@@ -90,6 +90,21 @@ fn every_secret_and_file_is_made_by_somebody() {
     }
 }
 
+/// An authority that is renewed with another key is another authority, which nobody trusts yet; what it signs gets a
+/// new key each time.
+#[test]
+fn authorities_keep_their_keys_and_servers_do_not() {
+    let mut authorities = 0;
+    for certificate in all().iter().flat_map(|rendered| rendered.of("Certificate")) {
+        let is_authority = certificate["spec"]["isCA"] == true;
+        let wanted = if is_authority { "Never" } else { "Always" };
+        assert_eq!(certificate["spec"]["privateKey"]["rotationPolicy"], wanted, "{}", name(certificate));
+        authorities += usize::from(is_authority);
+    }
+    // That of the servers and that of the clients, in production and with the gateway.
+    assert_eq!(authorities, 4);
+}
+
 /// A job cannot be changed: it must go away by itself before the next version's is applied, and stay long enough for
 /// somebody to see why it failed. Servers may wait for it as long as it may run.
 #[test]

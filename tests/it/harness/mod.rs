@@ -42,6 +42,16 @@ pub enum Kind {
     Postgres,
 }
 
+impl Kind {
+    /// How many servers a test has on one database: a SQLite file has one.
+    pub const fn replicas(self) -> usize {
+        match self {
+            Self::Sqlite => 1,
+            Self::Postgres => 2,
+        }
+    }
+}
+
 /// Both databases.
 pub const KINDS: [Kind; 2] = [Kind::Sqlite, Kind::Postgres];
 

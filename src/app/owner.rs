@@ -1,0 +1,41 @@
+//! One server owns a SQLite file: what it holds in memory of the file, such as who works on its index while a person is
+//! erased from it, holds for nobody else. Commands that open the file for a moment need no more than SQLite's own locks.
+use std::{
+    fs::{File, OpenOptions, TryLockError, canonicalize},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::AppError;
+use crate::store::{StoreError, StoreUrl};
+
+/// Owns the file, if it is one, until what this returns is dropped, or the process is gone.
+///
+/// # Errors
+/// Another server has it.
+pub(super) fn own(url: &StoreUrl) -> Result<Option<File>, AppError> {
+    let StoreUrl::Sqlite(path) = url else { return Ok(None) };
+    let unavailable = |why: String| AppError::Store(url.clone(), StoreError::Unavailable(why.into()));
+    let beside = beside(path);
+    let failed = |error: io::Error| unavailable(format!("{}: {error}", beside.display()));
+    // A file of its own: a lock on the database would meet those of SQLite on some file systems.
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&beside);
+    let lock = lock.map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => {
+            let why =
+                format!("{} is served by another process: a SQLite file has one server", path.display());
+            Err(unavailable(why))
+        }
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// The same for every way that leads to the database.
+fn beside(path: &Path) -> PathBuf {
+    let mut beside = canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
+    beside.push("-lock");
+    beside.into()
+}
