@@ -111,8 +111,10 @@ fn without_tls_only_this_machine_can_connect_unless_that_is_wanted() {
     let warning = "events can be read and changed on their way";
     let server = Server::start_with(&store, &["--listen", "0.0.0.0:0", "--insecure"]);
     logged(&server, warning);
+    drop(server);
     let local = Server::start_with(&store, &["--listen", "127.0.0.7:0", "--insecure"]);
     assert!(!local.log().contains(warning), "nothing to be warned of");
+    drop(local);
     let mut from_file = chancery();
     let ran = run(
         from_file
@@ -168,6 +170,7 @@ fn without_tls_only_this_machine_can_connect_unless_that_is_wanted() {
     let server = Server::start_with(&store, &[&others[..], &["--insecure"]].concat());
     logged(&server, "everybody there can do everything");
     assert!(!server.log().contains(warning), "with TLS");
+    drop(server);
     let access = store.folder.path().join("access.toml");
     fs::write(&access, "").expect("a file");
     let known = Server::start_with(&store, &[&others[..], &["--access", path(&access)]].concat());
