@@ -178,13 +178,12 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
     };
     let failed = |error| AppError::Store(config.store.clone(), error);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // The stored key wins, so every replica and every restart has the same.
+    let proposed = [*clock.new_id().as_bytes(), *uuid::Uuid::from_u128(random()).as_bytes()].concat();
     let preparing = async {
         if config.require_sync_replica {
             replica::require(&store, &metrics).await;
         }
-        partition::ensure(store.as_ref(), &config).await?;
-        // The stored key wins, so every replica and every restart has the same.
-        let proposed = [*clock.new_id().as_bytes(), *uuid::Uuid::from_u128(random()).as_bytes()].concat();
         store.shared_value("resume_token_key", &proposed).await.map_err(failed)
     };
     let Some(key) = starting::unless_ended(preparing, &mut stop, &mut reload).await else {
@@ -193,6 +192,8 @@ async fn run(config: ServeConfig, metrics: Arc<Metrics>, telling: &Telling) -> R
         return Ok(());
     };
     let key = key?;
+    // To its end, once begun: a log whose table is half made takes no events.
+    partition::ensure(store.as_ref(), &config).await?;
 
     let listening =
         connections::open(&config.connections, callers::certificates_only(&access, jwt.as_ref()), &metrics)?;

@@ -4,20 +4,28 @@ use std::{
     fs::{File, OpenOptions, TryLockError, canonicalize},
     io,
     os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use super::AppError;
 use crate::store::{StoreError, StoreUrl};
 
-/// Owns the file, if it is one, until what this returns is dropped, or the process is gone.
+/// Owns the file, if it is one, and makes it when it is not there; until what this returns is dropped, or the process is gone.
 ///
 /// # Errors
 /// Another server has it.
 pub(super) fn own(url: &StoreUrl) -> Result<Option<File>, AppError> {
     let StoreUrl::Sqlite(path) = url else { return Ok(None) };
     let unavailable = |why: String| AppError::Store(url.clone(), StoreError::Unavailable(why.into()));
-    let beside = beside(path);
+    let failed = |error: io::Error| unavailable(format!("{}: {error}", path.display()));
+    // It is made here, so that links lead to it.
+    let made = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
+    if !made.metadata().map_err(failed)?.is_file() {
+        return Ok(None);
+    }
+    let mut beside = canonicalize(path).map_err(failed)?.into_os_string();
+    beside.push("-lock");
+    let beside = PathBuf::from(beside);
     let failed = |error: io::Error| unavailable(format!("{}: {error}", beside.display()));
     // A file of its own: a lock on the database would meet those of SQLite on some file systems.
     let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&beside);
@@ -31,11 +39,4 @@ pub(super) fn own(url: &StoreUrl) -> Result<Option<File>, AppError> {
         }
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
-}
-
-/// The same for every way that leads to the database.
-fn beside(path: &Path) -> PathBuf {
-    let mut beside = canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
-    beside.push("-lock");
-    beside.into()
 }

@@ -70,9 +70,10 @@ pub fn of(path: &str) -> Option<(&'static str, Rule)> {
     RULES.binary_search_by(|(known, _)| (*known).cmp(path)).ok().map(|at| (&RULES[at].0[1..], RULES[at].1))
 }
 
-/// Whether a method with this rule only reads: another server answers it as well.
-pub fn only_reads(rule: Rule) -> bool {
-    rule != PRODUCER && rule != ADMIN
+/// Whether a method with this rule can be given up in the middle: it changes nothing, and the self-audit is not told of
+/// its failure.
+pub fn may_be_dropped(rule: Rule) -> bool {
+    [Rule::Caller, PROOFS, ABOUT, PRODUCERS].contains(&rule)
 }
 
 /// Roles that a caller may have one of to see proofs of a log.

@@ -6,7 +6,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    append, append_stream, convert, may,
+    append, append_stream, convert,
+    leaving::unless_over,
+    may,
     query::{self, Queries},
     spliced::{self, GetEventMessage, QueryMessage, Seen},
     status, told,
@@ -102,7 +104,7 @@ impl AuditService for AuditRpc {
         let request = request.into_inner();
         let (log, scope) = may::read(&caller, &request.log)?;
         let entry = Entry::event_read(&told::who(&caller), caller.method, &log);
-        let read = self.0.read(&log, &scope, &request).await;
+        let read = unless_over(&self.0.drain, self.0.read(&log, &scope, &request)).await;
         self.0.journal.record(match &read {
             Ok((position, _)) => entry.with_number("position", *position),
             Err(error) => {
@@ -127,7 +129,8 @@ impl AuditService for AuditRpc {
         let caller = may::caller(&request)?;
         let request = request.into_inner();
         let (log, scope) = may::read(&caller, &request.log)?;
-        let counted = self.0.count(&caller, &log, &scope, &request).await;
+        let counted = self.0.count(&caller, &log, &scope, &request);
+        let counted = unless_over(&self.0.drain, counted).await;
         if let Err(error) = &counted {
             self.0.journal.record(told::read_failed(&caller, &log, error));
         }

@@ -6,6 +6,7 @@ mod append_stream;
 pub mod audit;
 pub mod catalog;
 mod convert;
+pub mod leaving;
 pub mod limits;
 mod may;
 mod outbox;

@@ -19,7 +19,7 @@ use crate::{
     telemetry::{Metrics, Pulse},
 };
 
-/// Connections that one replica writes with. With those for reading, ten replicas fit into 200 sessions.
+/// Connections that one replica writes with. With those for everything else, seven replicas fit into 200 sessions.
 pub const MAX_APPENDERS: usize = 8;
 /// How many of them may be held up at a time by logs whose head somebody else held when they last tried.
 const MAX_HELD_UP: usize = 2;

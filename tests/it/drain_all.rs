@@ -182,8 +182,8 @@ fn a_slow_read_does_not_hold_up_the_end() {
         let request =
             CountEventsRequest { group_by: vec!["code".to_owned()], ..CountEventsRequest::default() };
         let count = tokio::spawn(async move { counting.count_events(request).await });
-        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+            AND wait_event_type = 'Lock' AND query ~ '^-- (count|rollup)'";
         let mut looking = Database::open(&store).await;
         while looking.number(waits).await == 0 {
             assert!(!count.is_finished(), "it waits for the lock");
@@ -193,8 +193,11 @@ fn a_slow_read_does_not_hold_up_the_end() {
         let refusal = Refusal::of(&count.await.expect("a call").expect_err("a server that ends"));
         assert_eq!((refusal.code, refusal.reason.as_str()), (Code::Unavailable, "DRAINING"));
         assert!(refusal.retry_after.is_some(), "{refusal:?}");
-        assert_eq!(server.wait(Duration::from_secs(10)).code(), Some(0), "{}", server.log());
+        // The self-audit is told of it, in a table that can be written again.
         other.run("ROLLBACK").await;
+        assert_eq!(server.wait(Duration::from_secs(10)).code(), Some(0), "{}", server.log());
+        let told = "SELECT count(*) FROM events WHERE log = 'audit' AND code = 'READ_FAILED'";
+        assert_eq!(looking.number(told).await, 1);
     });
 }
 

@@ -97,7 +97,8 @@ fn a_partition_that_cannot_be_made_ahead_stops_nobody_while_there_is_room() {
             assert_eq!(accept(&mut audit, atomic(vec![events::hold("device-1")])).await, [head + at]);
         }
         let told = |text: &str| server.log().matches(text).count();
-        assert_eq!(told("no partition can be made ahead"), 1, "{}", server.log());
+        // Not with each append.
+        assert!((1..3).contains(&told("no partition can be made ahead")), "{}", server.log());
         let metric = "chancery_partition_positions_left";
         until("told by a metric", async || {
             metrics(&server).await.get(metric).is_some_and(|left| *left < 200_001.0)

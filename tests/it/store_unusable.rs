@@ -70,6 +70,8 @@ fn a_file_of_something_else_is_left_as_it_is() {
     }
     block_on(async {
         let tables = "SELECT name FROM sqlite_schema WHERE type = 'table'";
-        assert_eq!(Database::open(&store).await.texts(tables).await, ["addresses"]);
+        let mut database = Database::open(&store).await;
+        assert_eq!(database.texts(tables).await, ["addresses"]);
+        assert_eq!(database.texts("PRAGMA journal_mode").await, ["delete"]);
     });
 }

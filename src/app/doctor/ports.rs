@@ -48,7 +48,9 @@ async fn port(
                 Ok(true) => {
                     return Finding::good(check, format!("{address} is taken, and a Chancery answers there"));
                 }
-                Ok(false) => "whoever has it is no Chancery with these settings",
+                Ok(false) => {
+                    "whoever has it is no Chancery with these settings, or has not read a new certificate yet"
+                }
                 Err(_) => "whoever has it does not answer",
             };
             Finding::bad(

@@ -159,7 +159,7 @@ pub async fn own(
     // What `exclude` has said of the shared table is not true of this one.
     run(connection, format!("ALTER TABLE {name} DROP CONSTRAINT IF EXISTS {}", excluded(log))).await?;
     run(connection, format!("COMMENT ON TABLE {name} IS 'events of the log {log}'")).await?;
-    for number in table.numbers(0, size + ROOM) {
+    for number in table.numbers(0, size + table.ahead()) {
         attach(connection, table, number, WAITS[0]).await?;
     }
     for text in [

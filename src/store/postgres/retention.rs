@@ -174,20 +174,21 @@ impl Retention for PostgresStore {
     }
 
     async fn place_hold(&self, log: &LogName, hold: &Hold) -> Result<(), StoreError> {
-        let mut connection = self.patient().await?;
-        let mut transaction = connection.begin().await.map_err(failed)?;
-        let head = sqlx::query(include_str!("lock_partitions.sql")).bind(log.as_str());
-        head.fetch_optional(&mut *transaction).await.map_err(failed)?;
-        sqlx::query(include_str!("hold_place.sql"))
-            .bind(log.as_str())
-            .bind(hold.id)
-            .bind(&hold.reason)
-            .bind(hold.placed_at)
-            .bind(&hold.placed_by)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        transaction.commit().await.map_err(failed)
+        within(async {
+            let mut transaction = self.writers.begin().await?;
+            let head = sqlx::query(include_str!("lock_partitions.sql")).bind(log.as_str());
+            head.fetch_optional(&mut *transaction).await?;
+            sqlx::query(include_str!("hold_place.sql"))
+                .bind(log.as_str())
+                .bind(hold.id)
+                .bind(&hold.reason)
+                .bind(hold.placed_at)
+                .bind(&hold.placed_by)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await
+        })
+        .await
     }
 
     async fn release_hold(&self, log: &LogName, id: Uuid, (at, by): (i64, &str)) -> Result<bool, StoreError> {

@@ -79,6 +79,10 @@ impl SqliteStore {
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let made = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         made.map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display()).into()))?;
+        // What is not ours stays as it is.
+        let mut look = plain(path).connect().await.map_err(failed)?;
+        schema::applied(&mut look).await?;
+        sqlx::Connection::close(look).await.map_err(failed)?;
         // One connection makes the file a WAL database before the readers come.
         let first = options(path).connect().await.map_err(failed)?;
         sqlx::Connection::close(first).await.map_err(failed)?;
@@ -108,18 +112,20 @@ impl SqliteStore {
     }
 }
 
+/// A connection that changes nothing by itself.
+fn plain(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).disable_statement_logging()
+}
+
 fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
+    plain(path)
         // Larger pages than the default of 4 KiB: a row of some 700 bytes then lies whole in its leaf.
         .page_size(8192)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY_TIMEOUT)
         // What is erased is overwritten, not only unlinked.
         .pragma("secure_delete", "ON")
         .statement_cache_capacity(128)
-        .disable_statement_logging()
 }
 
 #[async_trait]

@@ -36,7 +36,7 @@ pub async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError
 }
 
 /// What the file says of its schema.
-async fn applied(connection: &mut SqliteConnection) -> Result<Applied, StoreError> {
+pub async fn applied(connection: &mut SqliteConnection) -> Result<Applied, StoreError> {
     let exist: i64 = sqlx::query_scalar(include_str!("migrations_exist.sql"))
         .fetch_one(&mut *connection)
         .await
