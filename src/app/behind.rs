@@ -1,11 +1,13 @@
 //! What works behind the appends: tiles of the trees, the index, and retention.
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::FAREWELL;
 use crate::{ingest::indexer::Indexer, proof::tiles::Tiler, retention::Keeper};
+
+/// How long a step may take that is going on when the server ends. Most take some milliseconds, few a second.
+const STEP: Duration = Duration::from_secs(3);
 
 /// All of it, running.
 pub(super) struct Behind {
@@ -33,6 +35,6 @@ impl Behind {
     /// Each ends after the step that it is at; a step that is cut off has not been.
     pub(super) async fn end(self) {
         self.stop();
-        let _ = timeout(FAREWELL, futures::future::join_all(self.tasks)).await;
+        let _ = timeout(STEP, futures::future::join_all(self.tasks)).await;
     }
 }

@@ -1,5 +1,5 @@
 //! A server that serves: what it reads again while it does, and how it ends in order.
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -26,6 +26,10 @@ use crate::{
         tls::Tls,
     },
 };
+
+/// How long the store may take to close: SQLite moves its write-ahead log into the file, some 8 MiB, on a disk that may be
+/// slow.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// The server.
 pub(super) struct Running {
@@ -123,7 +127,7 @@ impl Running {
         // Connections end by themselves, but for streams that never do, such as a health watch.
         let _ = timeout(FAREWELL, self.serving).await;
         // It waits for statements that nobody waits for any more, and that the database has not ended.
-        let _ = timeout(FAREWELL, self.audit.store.close()).await;
+        let _ = timeout(CLOSE, self.audit.store.close()).await;
         self.port.close().await;
     }
 }

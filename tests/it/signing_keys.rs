@@ -111,7 +111,7 @@ fn the_key_can_come_from_the_environment() {
 
 #[test]
 fn two_servers_on_one_state_and_two_keys_in_one_state_are_refused() {
-    let store = TestStore::new(Kind::Sqlite);
+    let store = TestStore::new(Kind::Postgres);
     let path = key(&store);
     let flags = ["--signing-key-file", path.to_str().expect("a path")];
     let server = signing(&store, &[]);
