@@ -92,9 +92,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn reads_are_given_up_and_nothing_else() {
-        for read in
-            ["AuditService/CountEvents", "ProofService/GetInclusionProof", "ProducerService/GetProducer"]
-        {
+        for read in ["ProofService/GetInclusionProof", "ProducerService/GetProducer"] {
             assert_eq!(status_of(read).await.as_deref(), Some("14"), "{read}");
         }
         // The last one does it itself.
