@@ -53,13 +53,13 @@ impl Running {
     /// Serves until a signal asks for the end.
     ///
     /// # Errors
-    /// The listener could not even begin.
+    /// The listener has ended before, as one does that cannot even begin.
     pub(super) async fn serve(&mut self, signals: &mut Signals) -> Result<(), AppError> {
         loop {
             tokio::select! {
                 ended = &mut self.serving => {
                     self.audit.journal.abandon();
-                    return ended.unwrap_or(Ok(())).map_err(AppError::from);
+                    return Err(ended.ok().and_then(Result::err).unwrap_or(ServeError::Ended).into());
                 }
                 signal = signals.next() => match signal {
                     Signal::End => return Ok(()),

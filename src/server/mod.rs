@@ -81,6 +81,9 @@ pub enum ServeError {
     /// The embedded descriptors cannot be read.
     #[error("reflection cannot be served: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// It panicked, which is logged where it happens.
+    #[error("the listener has ended by itself")]
+    Ended,
 }
 
 /// Serves gRPC on `listener` until `stop` resolves and the running calls have ended.
