@@ -176,11 +176,16 @@ impl ConnectArgs {
     }
 }
 
-/// The address of a server. What does not begin with https:// is not reached by TLS: a scheme that only looks like it
-/// is none.
+/// The address of a server.
 fn address(text: &str) -> Result<String, &'static str> {
+    url(text, "the address of a server begins with http:// or https://")
+}
+
+/// A URL of http or https, or what is wrong. What does not begin with https:// is not reached by TLS: a scheme that only
+/// looks like it is none.
+pub(super) fn url(text: &str, wrong: &'static str) -> Result<String, &'static str> {
     let known = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
-    known.then(|| text.to_owned()).ok_or("the address of a server begins with http:// or https://")
+    known.then(|| text.to_owned()).ok_or(wrong)
 }
 
 /// Whether an address is of this machine only.

@@ -10,7 +10,12 @@ use std::{
 
 use clap::Args;
 
-use super::{Exit, connect::root_cause, failure::Failure, output::say};
+use super::{
+    Exit,
+    connect::{self, root_cause},
+    failure::Failure,
+    output::say,
+};
 
 /// Where a server of the same surroundings, such as those of a container, has its admin port.
 const LISTEN: &str = "CHANCERY_ADMIN_LISTEN";
@@ -64,8 +69,7 @@ fn listening() -> Result<String, Failure> {
 }
 
 fn address(text: &str) -> Result<String, &'static str> {
-    let known = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
-    known.then(|| text.to_owned()).ok_or("an admin URL begins with http://")
+    connect::url(text, "an admin URL begins with http://")
 }
 
 async fn ask(url: &str) -> reqwest::Result<(bool, String)> {

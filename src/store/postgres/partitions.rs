@@ -23,8 +23,10 @@ const AHEAD: u64 = 1 << 20;
 const ROOM: u64 = 1 << 16;
 /// Partitions of fewer positions than this power of two are made only as far as they must be: there could be many.
 pub const COARSE_BITS: u32 = 20;
-/// How long one that must be waits for the locks that it takes, and one that is made ahead.
-const WAITS: [&str; 2] = ["10s", "200ms"];
+/// How long one that must be there waits for the locks that it takes.
+const WAIT: &str = "10s";
+/// The same of one that is made ahead: appends wait with it.
+const WAIT_AHEAD: &str = "200ms";
 
 /// The table that a log's events lie in.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,7 +99,7 @@ pub async fn ahead(
     let must = table.numbers(head, ROOM);
     for number in table.numbers(head, table.ahead()) {
         let name = table.part(number);
-        let wait = WAITS[usize::from(!must.contains(&number))];
+        let wait = if must.contains(&number) { WAIT } else { WAIT_AHEAD };
         if !made.contains(&name)
             && !attached(connection, table.name(), &name).await?
             && let Err(error) = attach(connection, table, number, wait).await
@@ -160,7 +162,7 @@ pub async fn own(
     run(connection, format!("ALTER TABLE {name} DROP CONSTRAINT IF EXISTS {}", excluded(log))).await?;
     run(connection, format!("COMMENT ON TABLE {name} IS 'events of the log {log}'")).await?;
     for number in table.numbers(0, size + table.ahead()) {
-        attach(connection, table, number, WAITS[0]).await?;
+        attach(connection, table, number, WAIT).await?;
     }
     for text in [
         format!("INSERT INTO {name} SELECT * FROM events_shared WHERE log = '{log}'"),

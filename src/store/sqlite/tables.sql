@@ -1,2 +1,2 @@
--- tables: how many tables the file has
-SELECT count(*) FROM sqlite_schema WHERE type = 'table'
+-- tables: how many tables and indexes there are
+SELECT count(*) FROM sqlite_master
